@@ -1,0 +1,205 @@
+"""Describe one exported model file: what it is, what goes in, what comes out, what it earned.
+
+The host writes a card beside each file it exports or adopts (`lite0-int8.tflite.json`), and the
+cards of a bundle's artifacts stand in its manifest; the device reads them here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mejiro_runtime.errors import ModelError, SpecError
+from mejiro_runtime.fields import Fields, read_json
+from mejiro_runtime.files import sha256_of
+from mejiro_runtime.preprocess import InputSpec
+from mejiro_runtime.types import Label
+
+CARD_SCHEMA = 1
+
+
+class Format(str, Enum):
+    """Name a model file's format."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+
+
+class Precision(str, Enum):
+    """Name the arithmetic inside a file: what most of its weights are stored as."""
+
+    INT8 = "int8"
+    FP16 = "fp16"
+    FP32 = "fp32"
+    UNKNOWN = "unknown"  # an adopted file that does not say
+
+
+class Task(str, Enum):
+    """Name what a model does, which decides how its output is read."""
+
+    CLASSIFICATION = "classification"
+
+
+class Scores(str, Enum):
+    """Say what a classifier's output holds."""
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"  # softmax is still to be taken
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """Say how to read a model's first output, (1, classes) of any dtype.
+
+    Integer outputs are read through the quantization that the file itself states. `background`
+    is the index of a class that stands for "none of them" and is never an answer, or None.
+    """
+
+    task: Task = Task.CLASSIFICATION
+    scores: Scores = Scores.PROBABILITIES
+    background: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "task": self.task.value,
+            "scores": self.scores.value,
+            "background": self.background,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> OutputSpec:
+        """Read what `to_json` wrote; raises SpecError."""
+        fields = Fields(value, "output specification")
+        background = fields.optional("background")
+        if background is not None and (isinstance(background, bool) or not isinstance(background, int)):
+            raise SpecError(f"output background must be an index, found {background!r}")
+        spec = cls(
+            task=fields.choice("task", Task),
+            scores=fields.choice("scores", Scores),
+            background=background,
+        )
+        fields.finish()
+        return spec
+
+
+@dataclass(frozen=True)
+class ArtifactCard:
+    """Describe one exported file. `file` is its name in the folder that holds the card.
+
+    `labels` has one entry for each class, in order. `lineage` says where the file came from
+    (model, weights, calibration, versions) and `evaluation` what it scored; both are for people
+    and later comparisons, and the runtime acts on neither.
+    """
+
+    file: str
+    format: Format
+    precision: Precision
+    input: InputSpec
+    output: OutputSpec
+    size_bytes: int
+    sha256: str
+    labels: tuple[Label, ...] = ()
+    lineage: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.file or Path(self.file).name != self.file:
+            raise SpecError(f"a card names a file beside it, found '{self.file}'")
+        background = self.output.background
+        if background is not None and self.labels and not 0 <= background < len(self.labels):
+            raise SpecError(f"background class {background} is not one of {len(self.labels)} labels")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending: how reports and `--artifact` speak of it."""
+        return Path(self.file).stem
+
+    def to_json(self, *, labels: bool = True) -> dict[str, Any]:
+        """Return plain JSON values; a bundle, whose labels stand once, leaves `labels` out."""
+        value: dict[str, Any] = {
+            "schema": CARD_SCHEMA,
+            "file": self.file,
+            "format": self.format.value,
+            "precision": self.precision.value,
+            "input": self.input.to_json(),
+            "output": self.output.to_json(),
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "lineage": self.lineage,
+            "evaluation": self.evaluation,
+        }
+        if labels:
+            value["labels"] = [
+                {"name": label.name, "synset": label.synset} for label in self.labels
+            ]
+        return value
+
+    @classmethod
+    def from_json(cls, value: Any) -> ArtifactCard:
+        """Read what `to_json` wrote; raises SpecError."""
+        fields = Fields(value, "model card")
+        schema = fields.integer("schema")
+        if schema > CARD_SCHEMA:
+            raise SpecError(
+                f"model card has schema {schema}, this version reads up to {CARD_SCHEMA}; "
+                "upgrade mejiro"
+            )
+        evaluation = fields.optional("evaluation")
+        labels = tuple(
+            _label(index, entry) for index, entry in enumerate(fields.items("labels", []))
+        )
+        card = cls(
+            file=fields.text("file"),
+            format=fields.choice("format", Format),
+            precision=fields.choice("precision", Precision),
+            input=InputSpec.from_json(fields.mapping("input")),
+            output=OutputSpec.from_json(fields.mapping("output")),
+            size_bytes=fields.integer("size_bytes"),
+            sha256=fields.text("sha256"),
+            labels=labels,
+            lineage=fields.mapping("lineage", {}),
+            evaluation=None if evaluation is None else Fields(evaluation, "evaluation").rest(),
+        )
+        fields.finish()
+        return card
+
+    def with_labels(self, labels: tuple[Label, ...]) -> ArtifactCard:
+        """Return the same card with `labels`."""
+        return replace(self, labels=labels)
+
+
+def _label(index: int, entry: Any) -> Label:
+    fields = Fields(entry, f"label {index}")
+    label = Label(index=index, name=fields.text("name"), synset=fields.text("synset", ""))
+    fields.finish()
+    return label
+
+
+def card_path(artifact: Path) -> Path:
+    """Return where the card of the model file `artifact` lies."""
+    return artifact.with_name(artifact.name + ".json")
+
+
+def read_card(artifact: Path, *, check_hash: bool = True) -> ArtifactCard:
+    """Read the card beside the model file `artifact`, and check that it speaks of this file.
+
+    Raises ModelError if the file or its card is missing or the two do not belong together, and
+    SpecError if the card is not well formed.
+    """
+    if not artifact.is_file():
+        raise ModelError(f"{artifact} is not a file; give an exported .tflite or .onnx")
+    path = card_path(artifact)
+    if not path.is_file():
+        raise ModelError(
+            f"{artifact} has no card {path.name} beside it; "
+            "for a model of other origin run `mejiro adopt`"
+        )
+    card = ArtifactCard.from_json(read_json(path))
+    if card.file != artifact.name:
+        raise ModelError(f"{path} describes '{card.file}'; rename neither file alone")
+    if check_hash and sha256_of(artifact) != card.sha256:
+        raise ModelError(f"{artifact} has changed since {path.name} was written; export it again")
+    return card

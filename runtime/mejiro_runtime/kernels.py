@@ -1,0 +1,210 @@
+"""Resize and reorder pixels exactly: the same bytes on every machine, with OpenCV or without.
+
+The definition is bilinear interpolation in fixed point, as OpenCV's `INTER_LINEAR_EXACT` has
+it: an output pixel is the sum of four neighbours, each weighted by the product of an 8-bit
+horizontal and an 8-bit vertical fraction, rounded half up once. Only integers take part, so
+the result depends neither on the CPU nor on the order of the additions. `NumpyKernel` is that
+sentence in numpy and serves devices without OpenCV; `OpenCVKernel` is the fast one.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mejiro_runtime import opencv
+from mejiro_runtime.types import PixelOrder
+
+Pixels = NDArray[np.uint8]
+
+# ITU-R BT.601 luma in 15-bit fixed point, the weights of OpenCV's cvtColor: red, green, blue.
+LUMA_WEIGHTS = (9798, 19235, 3735)
+
+
+class Kernel(Protocol):
+    """Do the three things to pixels that preprocessing is made of. All arrays are uint8."""
+
+    name: str
+
+    def linear_exact(self, pixels: Pixels, width: int, height: int) -> Pixels:
+        """Return `pixels` (H, W[, C]) resized to (height, width[, C])."""
+        ...
+
+    def resize_and_reorder(
+        self,
+        pixels: Pixels,
+        source: PixelOrder,
+        target: PixelOrder,
+        width: int,
+        height: int,
+        out: Pixels,
+    ) -> None:
+        """Write `pixels`, resized and in `target` order, to `out` (height, width, C)."""
+        ...
+
+    def lookup(self, pixels: Pixels, table: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write `table[pixels[y, x, c], c]` to `out` (H, W, C); `table` is (256, C)."""
+        ...
+
+
+@lru_cache(maxsize=64)
+def _taps(
+    size_in: int, size_out: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint16]]:
+    """Return left neighbour, right neighbour and 8-bit weight of the right, by output place."""
+    place = (np.arange(size_out, dtype=np.float64) + 0.5) * (size_in / size_out) - 0.5
+    left = np.floor(place).astype(np.intp)
+    weight = np.rint((place - left) * 256).astype(np.uint16)
+    weight[(left < 0) | (left >= size_in - 1)] = 0
+    right = np.clip(left + 1, 0, size_in - 1)
+    return np.clip(left, 0, size_in - 1), right, weight
+
+
+class NumpyKernel:
+    """Apply the definition with numpy alone; `name` tells reports that OpenCV was not used."""
+
+    name = "numpy"
+
+    def linear_exact(self, pixels: Pixels, width: int, height: int) -> Pixels:
+        """See `Kernel.linear_exact`."""
+        flat = pixels[..., None] if pixels.ndim == 2 else pixels
+        if flat.shape[:2] == (height, width):
+            return pixels
+        top, bottom, down = _taps(flat.shape[0], height)
+        left, right, across = _taps(flat.shape[1], width)
+        down, across = down[:, None, None], across[None, :, None]
+        # 255 * 256 fits 16 bits, so the vertical pass stays in uint16; the horizontal one in 32.
+        rows = flat[top] * (np.uint16(256) - down) + flat[bottom] * down
+        wide = rows.astype(np.uint32)
+        total = wide[:, left] * (np.uint32(256) - across) + wide[:, right] * across
+        result = ((total + np.uint32(1 << 15)) >> np.uint32(16)).astype(np.uint8)
+        return result[..., 0] if pixels.ndim == 2 else result
+
+    def resize_and_reorder(
+        self,
+        pixels: Pixels,
+        source: PixelOrder,
+        target: PixelOrder,
+        width: int,
+        height: int,
+        out: Pixels,
+    ) -> None:
+        """See `Kernel.resize_and_reorder`."""
+        small = self.linear_exact(pixels, width, height)
+        if source is PixelOrder.GRAY:
+            out[...] = small[..., None]
+            return
+        red_first = source in (PixelOrder.RGB, PixelOrder.RGBA)
+        rgb = small[..., :3] if red_first else small[..., 2::-1]
+        if target is PixelOrder.GRAY:
+            weights = np.array(LUMA_WEIGHTS, dtype=np.uint32)
+            luma = (rgb.astype(np.uint32) * weights).sum(axis=2, keepdims=True)
+            out[...] = (luma + np.uint32(1 << 14)) >> np.uint32(15)
+        else:
+            out[...] = rgb if target is PixelOrder.RGB else rgb[..., ::-1]
+
+    def lookup(self, pixels: Pixels, table: NDArray[Any], out: NDArray[Any]) -> None:
+        """See `Kernel.lookup`."""
+        for channel in range(pixels.shape[2]):
+            np.take(table[:, channel], pixels[..., channel], out=out[..., channel], mode="clip")
+
+
+class OpenCVKernel:
+    """Give the same bytes as NumpyKernel through OpenCV, several times faster.
+
+    Keeps scratch arrays from frame to frame: one instance serves one thread.
+    """
+
+    def __init__(self) -> None:
+        cv2 = opencv.load("resizing with OpenCV")
+        self._cv2 = cv2
+        self.name = f"opencv {cv2.__version__}"
+        self._wide = np.empty((0, 0, 4), dtype=np.uint8)
+        self._small = np.empty((0, 0, 4), dtype=np.uint8)
+        # (source, target) -> conversion to the four channels that resize fastest, and from them.
+        rgb, bgr = PixelOrder.RGB, PixelOrder.BGR
+        self._widen = {rgb: cv2.COLOR_RGB2RGBA, bgr: cv2.COLOR_BGR2RGBA}
+        self._narrow = {
+            (rgb, rgb): cv2.COLOR_RGBA2RGB,
+            (rgb, bgr): cv2.COLOR_RGBA2BGR,
+            (rgb, PixelOrder.GRAY): cv2.COLOR_RGBA2GRAY,
+            (bgr, rgb): cv2.COLOR_BGRA2RGB,
+            (bgr, bgr): cv2.COLOR_BGRA2BGR,
+            (bgr, PixelOrder.GRAY): cv2.COLOR_BGRA2GRAY,
+        }
+        self._swap = {
+            (rgb, bgr): cv2.COLOR_RGB2BGR,
+            (bgr, rgb): cv2.COLOR_BGR2RGB,
+            (rgb, PixelOrder.GRAY): cv2.COLOR_RGB2GRAY,
+            (bgr, PixelOrder.GRAY): cv2.COLOR_BGR2GRAY,
+        }
+
+    def linear_exact(self, pixels: Pixels, width: int, height: int) -> Pixels:
+        """See `Kernel.linear_exact`."""
+        if pixels.shape[:2] == (height, width):
+            return pixels
+        resized: Pixels = self._cv2.resize(
+            pixels, (width, height), interpolation=self._cv2.INTER_LINEAR_EXACT
+        )
+        return resized
+
+    def resize_and_reorder(
+        self,
+        pixels: Pixels,
+        source: PixelOrder,
+        target: PixelOrder,
+        width: int,
+        height: int,
+        out: Pixels,
+    ) -> None:
+        """See `Kernel.resize_and_reorder`."""
+        cv2 = self._cv2
+        if source is PixelOrder.GRAY:
+            out[...] = self.linear_exact(pixels, width, height)[..., None]
+            return
+        if source.channels == 3 and pixels.shape[:2] == (height, width):
+            if source is target:
+                out[...] = pixels
+            else:
+                self._write(cv2.cvtColor, pixels, self._swap[source, target], out)
+            return
+        if source.channels == 3:
+            # Four channels fill a SIMD lane: widening, resizing and narrowing them takes 0.8 of
+            # the time that three channels take (benchmarks/results/overhead.json). The widening
+            # puts red first, so what follows is as if the frame had been RGBA.
+            if self._wide.shape[:2] != pixels.shape[:2]:
+                self._wide = np.empty((*pixels.shape[:2], 4), dtype=np.uint8)
+            pixels = cv2.cvtColor(pixels, self._widen[source], dst=self._wide)
+            source = PixelOrder.RGBA
+        first = PixelOrder.RGB if source is PixelOrder.RGBA else PixelOrder.BGR
+        if pixels.shape[:2] != (height, width):
+            if self._small.shape[:2] != (height, width):
+                self._small = np.empty((height, width, 4), dtype=np.uint8)
+            pixels = cv2.resize(
+                pixels, (width, height), dst=self._small, interpolation=cv2.INTER_LINEAR_EXACT
+            )
+        self._write(cv2.cvtColor, pixels, self._narrow[first, target], out)
+
+    @staticmethod
+    def _write(function: Any, pixels: Pixels, argument: Any, out: NDArray[Any]) -> None:
+        """Call `function(pixels, argument)` so that its result lands in `out`."""
+        target = out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out
+        result = function(pixels, argument, dst=target)
+        if result is not target and not np.shares_memory(result, target):
+            target[...] = result
+
+    def lookup(self, pixels: Pixels, table: NDArray[Any], out: NDArray[Any]) -> None:
+        """See `Kernel.lookup`."""
+        if table.dtype == np.int8 or pixels.shape[2] == 1 or not out.flags.c_contiguous:
+            # OpenCV drops a last axis of one, and takes int8 tables for uint8 ones.
+            NumpyKernel().lookup(pixels, table, out)
+        else:
+            self._write(self._cv2.LUT, pixels, table[None], out)
+
+
+def default_kernel() -> Kernel:
+    """Return a new OpenCV kernel where OpenCV is installed, numpy's elsewhere: equal bytes."""
+    return OpenCVKernel() if opencv.available() else NumpyKernel()

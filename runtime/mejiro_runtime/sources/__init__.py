@@ -1,0 +1,1 @@
+"""Give frames: one file per kind of camera or file."""

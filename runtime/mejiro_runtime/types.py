@@ -1,0 +1,115 @@
+"""Define what flows along the pipeline: a frame comes in, a result with its timing goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class PixelOrder(str, Enum):
+    """Name the meaning of a picture's last axis."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    RGBA = "rgba"
+    BGRA = "bgra"
+    GRAY = "gray"
+
+    @property
+    def channels(self) -> int:
+        """Number of values a pixel has."""
+        return {"gray": 1, "rgb": 3, "bgr": 3}.get(self.value, 4)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Hold one picture and where and when it came from.
+
+    `pixels` is uint8, shaped (height, width, channels), or (height, width) for GRAY.
+    `captured_ns` is the instant it was taken, on the clock of `time.perf_counter_ns`;
+    `capture_ns` is how long reading it took. Both are nanoseconds.
+    """
+
+    pixels: NDArray[np.uint8]
+    order: PixelOrder
+    index: int
+    captured_ns: int
+    capture_ns: int
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Hold the nanoseconds that one frame spent in each stage.
+
+    `age_ns` is how old the frame was when its result was ready.
+    """
+
+    capture_ns: int
+    preprocess_ns: int
+    infer_ns: int
+    postprocess_ns: int
+    age_ns: int
+
+    @property
+    def frame_to_label_ns(self) -> int:
+        """Time from a frame in hand to its label: everything but capture and waiting."""
+        return self.preprocess_ns + self.infer_ns + self.postprocess_ns
+
+
+@dataclass(frozen=True)
+class Label:
+    """Name one class: its place in the output, a readable name, and its WordNet synset if any."""
+
+    index: int
+    name: str
+    synset: str = ""
+
+    @property
+    def short(self) -> str:
+        """The first of the names that a synset lists."""
+        return self.name.split(",")[0].strip()
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Hold one candidate answer; `score` is a probability in 0..1."""
+
+    label: Label
+    score: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Hold what was seen in one frame, best first, and what it cost."""
+
+    index: int
+    name: str
+    top: tuple[Classification, ...]
+    timing: Timing
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line that `mejiro-run run --json` writes for this frame."""
+        best = self.top[0] if self.top else None
+        return {
+            "frame": self.index,
+            "name": self.name,
+            "label": best.label.name if best else None,
+            "score": round(best.score, 6) if best else None,
+            "top": [
+                {"index": c.label.index, "label": c.label.name, "score": round(c.score, 6)}
+                for c in self.top
+            ],
+            "capture_ns": self.timing.capture_ns,
+            "preprocess_ns": self.timing.preprocess_ns,
+            "infer_ns": self.timing.infer_ns,
+            "postprocess_ns": self.timing.postprocess_ns,
+            "age_ns": self.timing.age_ns,
+            **self.extra,
+        }
