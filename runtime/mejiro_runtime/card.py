@@ -74,7 +74,9 @@ class OutputSpec:
         """Read what `to_json` wrote; raises SpecError."""
         fields = Fields(value, "output specification")
         background = fields.optional("background")
-        if background is not None and (isinstance(background, bool) or not isinstance(background, int)):
+        if background is not None and (
+            isinstance(background, bool) or not isinstance(background, int)
+        ):
             raise SpecError(f"output background must be an index, found {background!r}")
         spec = cls(
             task=fields.choice("task", Task),
@@ -110,7 +112,9 @@ class ArtifactCard:
             raise SpecError(f"a card names a file beside it, found '{self.file}'")
         background = self.output.background
         if background is not None and self.labels and not 0 <= background < len(self.labels):
-            raise SpecError(f"background class {background} is not one of {len(self.labels)} labels")
+            raise SpecError(
+                f"background class {background} is not one of {len(self.labels)} labels"
+            )
 
     @property
     def name(self) -> str:

@@ -82,7 +82,7 @@ class Fields:
         """Return a member of an enum; `default` is one member, or the enum if there is none."""
         if isinstance(default, Enum):
             kind = type(default)
-            value = self._take(name, default, str)
+            value: object = self._take(name, default, str)
             if value is default:
                 return default
         else:

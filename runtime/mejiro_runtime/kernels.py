@@ -80,7 +80,7 @@ class NumpyKernel:
         rows = flat[top] * (np.uint16(256) - down) + flat[bottom] * down
         wide = rows.astype(np.uint32)
         total = wide[:, left] * (np.uint32(256) - across) + wide[:, right] * across
-        result = ((total + np.uint32(1 << 15)) >> np.uint32(16)).astype(np.uint8)
+        result: Pixels = ((total + np.uint32(1 << 15)) >> np.uint32(16)).astype(np.uint8)
         return result[..., 0] if pixels.ndim == 2 else result
 
     def resize_and_reorder(

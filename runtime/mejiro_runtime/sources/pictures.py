@@ -35,7 +35,9 @@ def read_picture(path: Path) -> Pixels:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise SourceError(f"{path} is not a picture that OpenCV can read; convert it to PNG or JPEG")
+        raise SourceError(
+            f"{path} is not a picture that OpenCV can read; convert it to PNG or JPEG"
+        )
     result: Pixels = pixels
     return result
 

@@ -1,0 +1,1 @@
+"""Hold target profiles and templates: data that the host resolves into a bundle, no code."""
