@@ -1,0 +1,54 @@
+"""Serve every test, on the host and in the runtime's own environments: import nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# TensorFlow writes pages to stderr, and two workers on two cores need no pools of threads each.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# How long an example takes depends on the machine, so it decides nothing.
+settings.register_profile("mejiro", deadline=None, max_examples=60, print_blob=True)
+settings.load_profile("mejiro")
+
+
+def _shared_folder() -> Path:
+    return Path(os.environ.get("MEJIRO_SHARED") or ROOT.parent / "shared")
+
+
+def _skip_or_fail(reason: str) -> None:
+    """Skip, or fail where MEJIRO_REQUIRE_TOOLS=1 promises that every tool is there."""
+    if os.environ.get("MEJIRO_REQUIRE_TOOLS") == "1":
+        pytest.fail(f"{reason}, and MEJIRO_REQUIRE_TOOLS=1 says that it must be", pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Act on the markers `shared` and `requires_tool`."""
+    if item.get_closest_marker("shared") and not _shared_folder().is_dir():
+        pytest.skip(f"{_shared_folder()} is absent; MEJIRO_SHARED names another folder")
+    for marker in item.iter_markers("requires_tool"):
+        for name in marker.args:
+            if shutil.which(name) is None:
+                _skip_or_fail(f"the program {name} is not installed")
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Return the folder of real pictures and models; for tests marked `shared`."""
+    return _shared_folder()
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """Return the checkout that these tests belong to."""
+    return ROOT
