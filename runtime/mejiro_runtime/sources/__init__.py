@@ -1,1 +1,54 @@
 """Give frames: one file per kind of camera or file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mejiro_runtime.errors import UsageError
+from mejiro_runtime.sources.base import Source
+
+__all__ = ["SOURCES", "Source", "open_source"]
+
+
+def _synthetic(rest: str) -> Source:
+    from mejiro_runtime.sources.synthetic import SyntheticSource
+
+    return SyntheticSource.parse(rest)
+
+
+def _camera(rest: str) -> Source:
+    from mejiro_runtime.sources.camera import CameraSource
+
+    return CameraSource.parse(rest)
+
+
+# What stands before the colon -> who reads the rest. Anything else is a path.
+SOURCES: dict[str, Callable[[str], Source]] = {
+    "camera": _camera,
+    "synthetic": _synthetic,
+}
+USAGE = "a picture, a folder of pictures, a video file, camera:N, or synthetic:WxH[@FPS]"
+
+
+def open_source(text: str) -> Source:
+    """Return the source that `text` names: see `USAGE`. Entering it opens the camera or file.
+
+    Raises UsageError for a name that means nothing, and SourceError for an empty folder.
+    """
+    kind, colon, rest = text.partition(":")
+    if colon and kind in SOURCES:
+        return SOURCES[kind](rest)
+    path = Path(text)
+    if path.is_dir():
+        from mejiro_runtime.sources.pictures import PictureSource, picture_files
+
+        return PictureSource(picture_files(path), description=f"pictures of {path.name}")
+    if path.is_file():
+        from mejiro_runtime.sources.pictures import PICTURE_SUFFIXES, PictureSource
+        from mejiro_runtime.sources.video import VideoSource
+
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            return PictureSource([path], description=f"picture {path.name}")
+        return VideoSource(path)
+    raise UsageError(f"there is no source '{text}'; give {USAGE}")

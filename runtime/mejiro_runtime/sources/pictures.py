@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
 
 import numpy as np
 
 from mejiro_runtime import opencv
 from mejiro_runtime.errors import SourceError
 from mejiro_runtime.kernels import Pixels
+from mejiro_runtime.types import Frame, PixelOrder
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MAX_PICTURE_BYTES = 256 * 1024 * 1024
@@ -51,3 +55,51 @@ def picture_files(folder: Path) -> list[Path]:
         and not path.name.startswith(".")
         and path.is_file()
     )
+
+
+class PictureSource:
+    """Give the pictures of a list of files; an unreadable one is skipped and named."""
+
+    live = False
+
+    def __init__(self, files: list[Path], *, description: str) -> None:
+        if not files:
+            endings = ", ".join(sorted(PICTURE_SUFFIXES))
+            raise SourceError(f"no pictures in {description}; files ending in {endings} count")
+        self.files = files
+        self.description = description
+        self.skipped: list[str] = []
+
+    def frames(self) -> Iterator[Frame]:
+        """Give one frame a file. Raises SourceError if not one of them could be read."""
+        given = 0
+        reason: SourceError | None = None
+        for path in self.files:
+            start = perf_counter_ns()
+            try:
+                pixels = read_picture(path)
+            except SourceError as error:
+                self.skipped.append(path.name)
+                if len(self.files) == 1:
+                    raise
+                reason = error
+                continue
+            now = perf_counter_ns()
+            yield Frame(pixels, PixelOrder.BGR, given, now, now - start, path.name)
+            given += 1
+        if not given:
+            raise SourceError(
+                f"none of {len(self.files)} pictures could be read; the last: {reason}"
+            )
+
+    def __enter__(self) -> PictureSource:
+        opencv.load("reading pictures")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None

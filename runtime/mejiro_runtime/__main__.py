@@ -1,0 +1,145 @@
+"""Run `mejiro-run`: the device's command line, the only module here that prints or exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mejiro_runtime._version import __version__
+from mejiro_runtime.errors import MejiroError
+
+EXIT_INTERRUPTED = 130
+
+EXAMPLES = """examples:
+  mejiro-run doctor
+  mejiro-run info BUNDLE
+  mejiro-run verify BUNDLE
+  mejiro-run run BUNDLE --source camera:0
+  mejiro-run run BUNDLE --source cat.jpg --json
+  mejiro-run bench BUNDLE --source synthetic:640x480 --threads 2
+"""
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="write JSON to standard output")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--artifact", metavar="NAME", help="which model of the bundle (see info)")
+    parser.add_argument(
+        "--backend",
+        metavar="NAME[:VARIANT]",
+        help="litert[:xnnpack|builtin|ai-edge-litert|tflite-runtime] or onnxruntime[:cpu|cuda|...]",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the CPUs, at most 4")
+    parser.add_argument(
+        "--allow-fallback",
+        action="store_true",
+        help="run on another engine where the one asked for cannot be had, and say so",
+    )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `mejiro-run`."""
+    parser = argparse.ArgumentParser(
+        prog="mejiro-run",
+        description="Run a Mejiro bundle on this device.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mejiro-runtime {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _add(
+        commands, "run", "run frames through the model and show what it sees",
+        "mejiro-run run BUNDLE --source camera:0",
+    )  # fmt: skip
+    run.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    run.add_argument(
+        "--source",
+        default="camera:0",
+        help="a picture, a folder, a video, camera:N, or synthetic:WxH[@FPS] (default: camera:0)",
+    )
+    run.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
+    run.add_argument("--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)")
+    _add_engine(run)
+
+    bench = _add(
+        commands, "bench", "measure latency by stage, and the bare engine beside it",
+        "mejiro-run bench BUNDLE --source synthetic:640x480 --frames 300",
+    )  # fmt: skip
+    bench.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    bench.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
+    bench.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
+    _add_engine(bench)
+
+    verify = _add(
+        commands, "verify", "replay the golden frames and compare every stage",
+        "mejiro-run verify BUNDLE",
+    )  # fmt: skip
+    verify.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_engine(verify)
+
+    info = _add(commands, "info", "tell what a bundle holds", "mejiro-run info BUNDLE")
+    info.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+
+    doctor = _add(
+        commands, "doctor", "tell what this device has, and what it lacks",
+        "mejiro-run doctor BUNDLE",
+    )  # fmt: skip
+    doctor.add_argument("bundle", metavar="BUNDLE", nargs="?", help="also try this bundle")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    options = build_parser().parse_args(arguments)
+    try:
+        from mejiro_runtime import commands
+
+        code: int = getattr(commands, options.command)(options)
+        sys.stdout.flush()
+        return code
+    except MejiroError as error:
+        if options.debug:
+            raise
+        print(f"mejiro-run: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print("mejiro-run: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (OSError, MemoryError) as error:
+        if options.debug:
+            raise
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        where = getattr(error, "filename", None)
+        print(f"mejiro-run: error: {where + ': ' if where else ''}{text}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

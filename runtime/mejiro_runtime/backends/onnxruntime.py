@@ -1,0 +1,151 @@
+"""Run ONNX files through ONNX Runtime.
+
+Variants of a request: one of `PROVIDERS`, or a provider's full name. The provider asked for is
+the one that runs, or the model is refused: ONNX Runtime's own quiet change to the CPU is
+detected and reported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
+from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
+
+CPU = "CPUExecutionProvider"
+PROVIDERS = {
+    "cpu": CPU,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "xnnpack": "XnnpackExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+# Distributions that all bring the module `onnxruntime`.
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}
+
+
+def installed() -> tuple[str, ...]:
+    """Return the engines that could run here, without importing any."""
+    return ("onnxruntime",) if importlib.util.find_spec("onnxruntime") is not None else ()
+
+
+def version_of(engine: str) -> str:
+    """Return the installed version of ONNX Runtime, whichever distribution brought it."""
+    for distribution in (engine, *_DISTRIBUTIONS):
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def choose(request: BackendRequest) -> tuple[str, str | None]:
+    """Return the engine for `request`, and why it is not the one asked for, or None."""
+    if not installed():
+        raise MissingPackage(
+            "onnxruntime",
+            purpose="running an .onnx file",
+            install="pip install 'mejiro-runtime[onnx]'",
+        )
+    return "onnxruntime", None
+
+
+class OnnxRuntimeBackend:
+    """Run an ONNX file; see `Backend`."""
+
+    def __init__(self, path: Path, request: BackendRequest) -> None:
+        engine, fallback = choose(request)
+        try:
+            ort = importlib.import_module("onnxruntime")
+        except ImportError as error:
+            raise BackendError(
+                f"onnxruntime {version_of(engine)} is installed but cannot be imported: {error}; "
+                "install it again for this Python and numpy"
+            ) from error
+        provider, fallback = self._choose_provider(ort, request)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = request.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = [provider] if provider == CPU else [provider, CPU]
+        try:
+            session = ort.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # its exceptions share no base of their own
+            reason = str(error).strip().splitlines()
+            raise ModelError(
+                f"{path} is not an ONNX model that onnxruntime {ort.__version__} can load: "
+                f"{reason[0] if reason else type(error).__name__}"
+            ) from error
+        session.disable_fallback()
+        used = session.get_providers()[0]
+        if used != provider:
+            fallback = self._refuse_or_explain(
+                request, f"{provider} could not be started, ONNX Runtime took {used}"
+            )
+        self._session = session
+        self.inputs = tuple(_describe(value) for value in session.get_inputs())
+        self.outputs = tuple(_describe(value) for value in session.get_outputs())
+        self._input_names = [value.name for value in self.inputs]
+        self._output_names = [value.name for value in self.outputs]
+        self._last: dict[str, NDArray[Any]] = {}
+        self.info = BackendInfo(
+            name="onnxruntime",
+            engine=engine,
+            version=str(ort.__version__),
+            accelerator=used,
+            threads=request.threads,
+            requested=str(request),
+            fallback=fallback,
+        )
+
+    def _choose_provider(self, ort: Any, request: BackendRequest) -> tuple[str, str | None]:
+        """Return the provider to ask for, and why it is not the one requested, or None."""
+        wanted = PROVIDERS.get(request.variant.lower(), request.variant) or CPU
+        available = ort.get_available_providers()
+        if wanted in available:
+            return wanted, None
+        reason = f"{wanted} is not in this onnxruntime, which has {', '.join(available)}"
+        return CPU, self._refuse_or_explain(request, reason)
+
+    @staticmethod
+    def _refuse_or_explain(request: BackendRequest, reason: str) -> str:
+        if not request.allow_fallback:
+            raise BackendError(
+                f"{reason}; install an onnxruntime that has it, or pass --allow-fallback"
+            )
+        return reason
+
+    def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """See `Backend.infer`."""
+        self._last = dict(zip(self._input_names, tensors, strict=True))
+        return tuple(self._session.run(self._output_names, self._last))
+
+    def invoke(self) -> None:
+        """Run the engine once more on the last tensors: the bare cost, for comparison."""
+        self._session.run(self._output_names, self._last)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._session = None
+        self._last = {}
+
+
+def _describe(value: Any) -> TensorInfo:
+    """Translate ONNX Runtime's description of a tensor; it states no quantization."""
+    shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
+    return TensorInfo(name=value.name, shape=shape, dtype=_DTYPES.get(value.type, value.type))

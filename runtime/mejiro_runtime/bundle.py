@@ -1,0 +1,139 @@
+"""Open a bundle, and refuse it unless every byte is the one that was written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mejiro_runtime.card import ArtifactCard
+from mejiro_runtime.errors import BundleError, UsageError
+from mejiro_runtime.fields import parse_json
+from mejiro_runtime.files import sha256_of
+from mejiro_runtime.manifest import (
+    CHECKSUMS_NAME,
+    MANIFEST_NAME,
+    MODELS_FOLDER,
+    Manifest,
+)
+from mejiro_runtime.types import Label
+
+MAX_MANIFEST_BYTES = 16 * 1024 * 1024
+_AGAIN = "copy the bundle again, or write it again with `mejiro bundle`"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Hold an opened bundle: its folder, its manifest, and its labels."""
+
+    folder: Path
+    manifest: Manifest
+    labels: tuple[Label, ...]
+
+    def card(self, name: str | None = None) -> ArtifactCard:
+        """Return the artifact called `name`, with or without its ending; None is the first.
+
+        Raises UsageError that lists the names there are.
+        """
+        cards = self.manifest.artifacts
+        if name is None:
+            return cards[0].with_labels(self.labels)
+        for card in cards:
+            if name in (card.file, card.name):
+                return card.with_labels(self.labels)
+        names = ", ".join(card.file for card in cards)
+        raise UsageError(f"the bundle has no artifact '{name}'; it has {names}")
+
+    def model_path(self, card: ArtifactCard) -> Path:
+        """Return where the model file of `card` lies."""
+        return self.folder / MODELS_FOLDER / card.file
+
+
+def checksums_text(manifest_sha256: str, manifest: Manifest) -> str:
+    """Return the text of SHA256SUMS, which `sha256sum -c` understands."""
+    sums = {path: entry.sha256 for path, entry in manifest.files.items()}
+    sums[MANIFEST_NAME] = manifest_sha256
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Verify the bundle in `folder` and return it.
+
+    Raises BundleError, with a message of its own for each, if the folder is no bundle, its
+    schema is newer, a path leaves the folder, or a file is altered, missing or added.
+    """
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a folder; give the folder that `mejiro bundle` wrote")
+    manifest_path, sums_path = folder / MANIFEST_NAME, folder / CHECKSUMS_NAME
+    for path in (manifest_path, sums_path):
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{folder} has no {path.name}, so it is not a whole bundle; {_AGAIN}")
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes; {_AGAIN}")
+    try:
+        manifest_bytes, sums = manifest_path.read_bytes(), sums_path.read_text(encoding="utf-8")
+        value = parse_json(manifest_bytes.decode("utf-8"), str(manifest_path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{manifest_path} cannot be read: {error}; {_AGAIN}") from None
+    manifest = Manifest.from_json(value)
+    if checksums_text(sha256_of(manifest_path), manifest) != sums:
+        raise BundleError(f"{MANIFEST_NAME} and {CHECKSUMS_NAME} do not agree; {_AGAIN}")
+    _check_files(folder, manifest)
+    return Bundle(folder, manifest, read_labels(folder / manifest.labels))
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare the folder with the manifest: first the names, then the sizes, then the bytes."""
+    listed = set(manifest.files)
+    for card in manifest.artifacts:
+        listed_as = f"{MODELS_FOLDER}/{card.file}"
+        if listed_as not in listed or manifest.files[listed_as].sha256 != card.sha256:
+            raise BundleError(f"the manifest contradicts itself about {card.file}; {_AGAIN}")
+    found = set(_walk(folder)) - {MANIFEST_NAME, CHECKSUMS_NAME}
+    if missing := sorted(listed - found):
+        raise BundleError(f"the bundle lacks {', '.join(missing[:5])}; {_AGAIN}")
+    if added := sorted(found - listed):
+        raise BundleError(
+            f"the bundle holds {', '.join(added[:5])}, which its manifest does not list; "
+            "remove that, or write the bundle again"
+        )
+    for path, entry in sorted(manifest.files.items()):
+        size = (folder / path).stat().st_size
+        if size != entry.size_bytes:
+            raise BundleError(
+                f"{path} has {size} bytes, the manifest says {entry.size_bytes}; {_AGAIN}"
+            )
+        if sha256_of(folder / path) != entry.sha256:
+            raise BundleError(f"{path} has been altered: its checksum is another; {_AGAIN}")
+
+
+def _walk(folder: Path, prefix: str = "") -> Iterator[str]:
+    """Give every file below `folder` by its relative path; anything but a file is refused."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            mode = entry.stat(follow_symlinks=False).st_mode
+            path = f"{prefix}{entry.name}"
+            if stat.S_ISDIR(mode):
+                yield from _walk(Path(entry.path), f"{path}/")
+            elif stat.S_ISREG(mode):
+                yield path
+            else:
+                raise BundleError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
+
+
+def read_labels(path: Path) -> tuple[Label, ...]:
+    """Read labels.txt: one class a line, ``SYNSET<TAB>NAME``, the synset possibly empty."""
+    labels = []
+    for index, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        synset, tab, name = line.partition("\t")
+        labels.append(
+            Label(index=index, name=name if tab else synset, synset=synset if tab else "")
+        )
+    return tuple(labels)
+
+
+def labels_text(labels: tuple[Label, ...]) -> str:
+    """Return the text of labels.txt that `read_labels` reads back."""
+    return "".join(f"{label.synset}\t{label.name}\n" for label in labels)

@@ -1,0 +1,58 @@
+"""Look at this device: what is installed, what works, and what to do about the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mejiro_runtime._version import __version__
+from mejiro_runtime.backends import BACKENDS, default_threads
+from mejiro_runtime.backends.probe import cache_folder
+from mejiro_runtime.telemetry import describe_machine, temperature_celsius
+
+
+def examine() -> dict[str, Any]:
+    """Return what there is, as plain JSON values; `advice` lists what the user could do."""
+    packages = {
+        name: _version(name) for name in ("numpy", "opencv-python-headless", "opencv-python")
+    }
+    engines = {
+        name: {engine: row.load().version_of(engine) for engine in row.load().installed()}
+        for name, row in BACKENDS.items()
+    }
+    opencv = importlib.util.find_spec("cv2") is not None
+    cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
+    advice = []
+    if not any(engines.values()):
+        advice.append("no inference engine: pip install 'mejiro-runtime[litert]' (or [onnx])")
+    if not opencv:
+        advice.append(
+            "no OpenCV: pictures, videos and cameras need pip install 'mejiro-runtime[camera]'; "
+            "verify and bench work without"
+        )
+    numpy = packages["numpy"] or "0"
+    if "tflite-runtime" in engines["litert"] and int(numpy.partition(".")[0]) >= 2:
+        advice.append("tflite-runtime fails with numpy 2: pip install 'numpy<2', or ai-edge-litert")
+    if not cameras:
+        advice.append("no camera found: connect one, or use synthetic:640x480@30")
+    return {
+        "runtime": __version__,
+        "device": describe_machine(),
+        "packages": {name: version for name, version in packages.items() if version},
+        "opencv": opencv,
+        "engines": engines,
+        "threads": default_threads(),
+        "cameras": cameras,
+        "temperature_celsius": temperature_celsius(),
+        "cache": str(cache_folder()),
+        "advice": advice,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

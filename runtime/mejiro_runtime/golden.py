@@ -1,0 +1,59 @@
+"""Read the golden frames of a bundle, and find the tolerance that counts on this device."""
+
+from __future__ import annotations
+
+import platform
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mejiro_runtime.errors import BundleError
+from mejiro_runtime.manifest import Tolerance
+
+MAX_ARRAYS = 64
+MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+
+
+def machine() -> str:
+    """Return this machine's architecture as tolerances name it: x86_64, aarch64, armv7l."""
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+def array_name(index: int) -> str:
+    """Return the name of golden array number `index` in its .npz file."""
+    return f"{index:02d}"
+
+
+def read_arrays(path: Path, count: int) -> list[NDArray[Any]]:
+    """Read the `count` arrays of a golden .npz file; nothing in it is executed.
+
+    Raises BundleError if the file is not one, holds others, or unpacks to too much.
+    """
+    again = "write the bundle again with `mejiro bundle`"
+    if not 1 <= count <= MAX_ARRAYS:
+        raise BundleError(f"a bundle has 1 to {MAX_ARRAYS} golden frames, found {count}; {again}")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise BundleError(
+                f"{path.name} unpacks to {unpacked} bytes, which is too much; {again}"
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[array_name(index)] for index in range(count)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path.name} cannot be read: {error}; {again}") from None
+
+
+def tolerance_for(tolerances: tuple[Tolerance, ...], backend: str, where: str) -> Tolerance:
+    """Return the first tolerance that fits `backend` on the machine type `where`."""
+    for tolerance in tolerances:
+        if tolerance.backend in (backend, "*") and tolerance.machine in (where, "*"):
+            return tolerance
+    raise BundleError(
+        f"the bundle records no golden tolerance for {backend} on {where}; write it again"
+    )

@@ -1,0 +1,135 @@
+"""Make one artifact callable: preprocess, backend, postprocess, each timed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mejiro_runtime.backends import Backend, BackendInfo, open_backend, parse_request
+from mejiro_runtime.card import ArtifactCard
+from mejiro_runtime.errors import ModelError
+from mejiro_runtime.postprocess.classification import read_scores, top_classes
+from mejiro_runtime.preprocess import Preprocessor
+from mejiro_runtime.types import Frame, Result, Timing
+
+
+class Model:
+    """Hold an open artifact. Call it with a frame; use it in a `with` block to close it.
+
+    Not safe for use by two threads at once.
+    """
+
+    def __init__(self, card: ArtifactCard, backend: Backend, *, top: int = 5) -> None:
+        self.card = card
+        self.backend = backend
+        self.top = top
+        self.preprocessor = Preprocessor(card.input)
+        self._tensor = self.preprocessor.empty()
+        _check_shapes(card, backend)
+
+    @property
+    def info(self) -> BackendInfo:
+        """What really runs this model."""
+        return self.backend.info
+
+    def preprocess(self, frame: Frame) -> NDArray[Any]:
+        """Return the input tensor for `frame`; the next call overwrites it."""
+        return self.preprocessor(frame.pixels, frame.order, self._tensor)
+
+    def infer(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """Return the raw first output for one input tensor."""
+        return self.backend.infer(tensor)[0]
+
+    def probabilities(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 probabilities (classes,) of a raw output."""
+        return read_scores(raw, self.card.output, self.backend.outputs[0].quantization)
+
+    def scores(self, frame: Frame) -> NDArray[np.float32]:
+        """Return float32 probabilities (classes,) for one frame."""
+        return self.probabilities(self.infer(self.preprocess(frame)))
+
+    def __call__(self, frame: Frame) -> Result:
+        """Return the best classes for one frame, and the nanoseconds that each stage took."""
+        start = perf_counter_ns()
+        tensor = self.preprocess(frame)
+        prepared = perf_counter_ns()
+        raw = self.infer(tensor)
+        inferred = perf_counter_ns()
+        top = top_classes(
+            self.probabilities(raw),
+            self.card.labels,
+            count=self.top,
+            background=self.card.output.background,
+        )
+        done = perf_counter_ns()
+        timing = Timing(
+            capture_ns=frame.capture_ns,
+            preprocess_ns=prepared - start,
+            infer_ns=inferred - prepared,
+            postprocess_ns=done - inferred,
+            age_ns=done - frame.captured_ns,
+        )
+        return Result(index=frame.index, name=frame.name, top=top, timing=timing)
+
+    def close(self) -> None:
+        """Give back the engine's memory."""
+        self.backend.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _check_shapes(card: ArtifactCard, backend: Backend) -> None:
+    """Raise ModelError unless the file has the one input and the classes that its card promises."""
+    if len(backend.inputs) != 1:
+        names = ", ".join(value.name for value in backend.inputs)
+        raise ModelError(f"{card.file} has {len(backend.inputs)} inputs ({names}), one is expected")
+    given = backend.inputs[0]
+    if given.shape != card.input.shape or given.dtype != card.input.dtype.value:
+        raise ModelError(
+            f"{card.file} takes {given.dtype} {list(given.shape)}, its card says "
+            f"{card.input.dtype.value} {list(card.input.shape)}; write the card again"
+        )
+    shape = backend.outputs[0].shape
+    classes = shape[-1] if shape else 0
+    if int(np.prod(shape)) != classes or classes != len(card.labels):
+        raise ModelError(
+            f"{card.file} gives {list(shape)} scores for {len(card.labels)} labels; "
+            "give one label for each class"
+        )
+
+
+def open_model(
+    path: Path,
+    card: ArtifactCard,
+    *,
+    backend: str | None = None,
+    threads: int | None = None,
+    allow_fallback: bool = False,
+    top: int = 5,
+) -> Model:
+    """Open the model file `path`, described by `card`, in the engine asked for.
+
+    `backend` is ``NAME[:VARIANT]`` (None: the usual one for the format), `threads` None means
+    the usable CPUs, at most 4. Raises BackendError, MissingPackage, ModelError or UsageError.
+    """
+    request = parse_request(backend, card.format, threads=threads, allow_fallback=allow_fallback)
+    opened = open_backend(path, request, precision=card.precision)
+    try:
+        return Model(card, opened, top=top)
+    except BaseException:
+        opened.close()
+        raise

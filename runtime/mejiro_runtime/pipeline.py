@@ -1,0 +1,134 @@
+"""Carry frames from a source through a model to the sinks, and count what is lost on the way.
+
+A live source is read by a thread of its own into a slot that holds the newest frame only: what
+is shown is always recent, and frames that nobody had time for are counted, not queued.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import perf_counter_ns
+from types import TracebackType
+
+from mejiro_runtime.model import Model
+from mejiro_runtime.sinks import Sink
+from mejiro_runtime.sources import Source
+from mejiro_runtime.types import Frame, Result
+
+DROPPED_OLDER = "a newer frame came"
+
+
+class NewestSlot:
+    """Hold at most one frame between a capture thread and its reader."""
+
+    def __init__(self) -> None:
+        self._ready = threading.Condition()
+        self._frame: Frame | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> bool:
+        """Leave `frame`, in place of an older one; False once the reader has gone."""
+        with self._ready:
+            if self._frame is not None:
+                self.dropped += 1
+            self._frame = frame
+            self._ready.notify()
+            return not self._ended
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that no frame will come any more, or be taken; `error` is raised by the reader."""
+        with self._ready:
+            self._ended = True
+            self._error = self._error or error
+            self._ready.notify()
+
+    def frames(self) -> Iterator[Frame]:
+        """Give the newest frame whenever there is one, until the end."""
+        while True:
+            with self._ready:
+                while self._frame is None and not self._ended:
+                    # A wait without limit would not let Ctrl-C through on every platform.
+                    self._ready.wait(timeout=0.5)
+                frame, self._frame = self._frame, None
+                if frame is None:
+                    if self._error is not None:
+                        raise self._error
+                    return
+            yield frame
+
+
+@dataclass(frozen=True)
+class Step:
+    """Hold one frame's result, and the nanoseconds that all sinks together took to show it."""
+
+    result: Result
+    sink_ns: int
+
+
+class Pipeline:
+    """Run frames through a model; a context manager that opens the source and closes all.
+
+    Every frame of a file counts; of a live source only the newest does, and `dropped` counts the
+    others by cause.
+    """
+
+    def __init__(self, source: Source, model: Model, sinks: Sequence[Sink] = ()) -> None:
+        self.source = source
+        self.model = model
+        self.sinks = tuple(sinks)
+        self._slot = NewestSlot()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Frames that were captured and never reached the model, by cause."""
+        return {DROPPED_OLDER: self._slot.dropped} if self._slot.dropped else {}
+
+    def steps(self, limit: int | None = None) -> Iterator[Step]:
+        """Give a step for each frame, at most `limit`; the work is done as it is asked for."""
+        frames = self._slot.frames() if self.source.live else self.source.frames()
+        # islice stops without asking for the frame after the last: a camera would be waited for.
+        for frame in islice(frames, limit):
+            result = self.model(frame)
+            start = perf_counter_ns()
+            for sink in self.sinks:
+                sink.show(frame, result)
+            yield Step(result, perf_counter_ns() - start)
+
+    def _capture(self) -> None:
+        error: BaseException | None = None
+        try:
+            for frame in self.source.frames():
+                if not self._slot.put(frame):
+                    break
+        except Exception as caught:  # noqa: BLE001 - handed to the reader, which raises it where it is seen
+            error = caught
+        self._slot.end(error)
+
+    def __enter__(self) -> Pipeline:
+        self.source.__enter__()
+        if self.source.live:
+            self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._slot.end()
+        if self._thread is not None:
+            # A camera that hangs must not keep the program from ending.
+            self._thread.join(timeout=5)
+        try:
+            for sink in self.sinks:
+                sink.close()
+        finally:
+            self.source.__exit__(kind, error, trace)

@@ -1,0 +1,1 @@
+"""Turn raw outputs into answers: one file per task."""

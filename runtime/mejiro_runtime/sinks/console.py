@@ -1,0 +1,92 @@
+"""Show results on a terminal: a table that renews itself, or plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter_ns
+from typing import TextIO
+
+from mejiro_runtime.types import Frame, Result
+
+REDRAW_EVERY_NS = 100_000_000
+BAR_CELLS = 20
+
+
+def format_ms(duration_ns: float) -> str:
+    """Return a duration as milliseconds with as many digits as one can trust."""
+    value = duration_ns / 1e6
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+class LinesSink:
+    """Write one plain line a frame."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, frame: Frame, result: Result) -> None:
+        """See `Sink.show`."""
+        best = result.top[0]
+        cost = format_ms(result.timing.frame_to_label_ns)
+        name = result.name or str(result.index)
+        self._stream.write(f"{name}: {best.label.short} {best.score:.3f} ({cost} ms)\n")
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._stream.flush()
+
+
+class TableSink:
+    """Redraw a small table in place, at most ten times a second, with ANSI codes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._drawn_lines = 0
+        self._drawn_at_ns = 0
+        self._started_ns = perf_counter_ns()
+        self._latest: Result | None = None
+        self._shown = 0
+
+    def show(self, frame: Frame, result: Result) -> None:
+        """See `Sink.show`."""
+        self._latest = result
+        self._shown += 1
+        now = perf_counter_ns()
+        if now - self._drawn_at_ns >= REDRAW_EVERY_NS:
+            self._draw(result, now)
+
+    def _draw(self, result: Result, now: int) -> None:
+        elapsed_s = (now - self._started_ns) / 1e9
+        timing = result.timing
+        stages = (
+            ("capture", timing.capture_ns),
+            ("preprocess", timing.preprocess_ns),
+            ("infer", timing.infer_ns),
+            ("postprocess", timing.postprocess_ns),
+            ("age", timing.age_ns),
+        )
+        lines = [
+            f"{result.name or result.index}   {self._shown / elapsed_s:.1f} frames a second",
+            "   ".join(f"{name} {format_ms(value)}" for name, value in stages) + " ms",
+        ]
+        for answer in result.top:
+            bar = "█" * round(answer.score * BAR_CELLS)
+            lines.append(f"{answer.score:6.3f} {bar:<{BAR_CELLS}} {answer.label.short}")
+        width = self._columns()
+        up = f"\x1b[{self._drawn_lines}A" if self._drawn_lines else ""
+        body = "".join(f"\x1b[2K{line[:width]}\n" for line in lines)
+        self._stream.write(up + body)
+        self._stream.flush()
+        self._drawn_lines, self._drawn_at_ns = len(lines), now
+
+    def _columns(self) -> int:
+        """Return the terminal's width: a line that wraps could not be redrawn in place."""
+        try:
+            return max(20, os.get_terminal_size(self._stream.fileno()).columns)
+        except (OSError, ValueError):
+            return 80
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        if self._latest is not None:
+            self._draw(self._latest, perf_counter_ns())

@@ -1,0 +1,23 @@
+"""Write one JSON object a line: one for each frame."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from mejiro_runtime.types import Frame, Result
+
+
+class JsonLinesSink:
+    """Write each result to `stream` as soon as it is there."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, frame: Frame, result: Result) -> None:
+        """See `Sink.show`."""
+        self._stream.write(json.dumps(result.to_json(), ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """See `Sink.close`."""

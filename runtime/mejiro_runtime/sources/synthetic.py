@@ -1,0 +1,79 @@
+"""Make frames out of nothing but numbers, for measuring and for machines without a camera."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from time import perf_counter_ns
+from types import TracebackType
+
+import numpy as np
+
+from mejiro_runtime.errors import UsageError
+from mejiro_runtime.kernels import Pixels
+from mejiro_runtime.types import Frame, PixelOrder
+
+MAX_SIDE = 16_384
+DISTINCT_FRAMES = 4
+
+
+class SyntheticSource:
+    """Give moving stripes and noise, the same in every run; paced like a camera if `fps` is set.
+
+    Without a pace it gives a frame whenever it is asked, and never ends.
+    """
+
+    def __init__(self, width: int, height: int, fps: float | None = None) -> None:
+        self.width, self.height, self.fps = width, height, fps
+        self.live = fps is not None
+        pace = "" if fps is None else f" at {fps:g} frames a second"
+        self.description = f"synthetic {width}x{height}{pace}"
+        self.skipped: list[str] = []
+        self._pictures: list[Pixels] = []
+
+    @classmethod
+    def parse(cls, text: str) -> SyntheticSource:
+        """Read ``WxH`` or ``WxH@FPS``."""
+        match = re.fullmatch(r"(\d{1,5})x(\d{1,5})(?:@(\d{1,4}(?:\.\d{1,3})?))?", text)
+        if match is None:
+            raise UsageError(f"a synthetic source is synthetic:WxH or WxH@FPS, found '{text}'")
+        width, height = int(match[1]), int(match[2])
+        fps = None if match[3] is None else float(match[3])
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or fps == 0:
+            raise UsageError(
+                f"'{text}' needs sides of 1 to {MAX_SIDE} and more than 0 frames a second"
+            )
+        return cls(width, height, fps)
+
+    def frames(self) -> Iterator[Frame]:
+        """Give frames for ever."""
+        begin, index = perf_counter_ns(), 0
+        while True:
+            if self.fps is not None:
+                due = begin + int(index * 1e9 / self.fps)
+                if (wait := due - perf_counter_ns()) > 0:
+                    time.sleep(wait / 1e9)
+            start = perf_counter_ns()
+            pixels = self._pictures[index % len(self._pictures)]
+            now = perf_counter_ns()
+            yield Frame(pixels, PixelOrder.BGR, index, now, now - start, f"synthetic#{index}")
+            index += 1
+
+    def __enter__(self) -> SyntheticSource:
+        rng = np.random.default_rng(0)
+        across = (np.arange(self.width) % 256).astype(np.uint8)[None, :, None]
+        down = (2 * np.arange(self.height) % 256).astype(np.uint8)[:, None, None]
+        for step in range(DISTINCT_FRAMES):
+            noise = rng.integers(0, 32, (self.height, self.width, 3), dtype=np.uint8)
+            # uint8 sums wrap around at 256, which is what makes the stripes repeat.
+            self._pictures.append(noise + across + down + np.uint8(16 * step))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pictures = []
