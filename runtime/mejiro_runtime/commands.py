@@ -140,9 +140,7 @@ def bench(options: argparse.Namespace) -> int:
 
 def _print_report(context: dict[str, Any], report: LatencyReport) -> None:
     backend = context["backend"]
-    _print(
-        f"{context['artifact']} on {backend['engine']} {backend['version']}, ",
-    )
+    _print(f"{context['artifact']} on {backend['engine']} {backend['version']}")
     _print(
         f"  {backend['accelerator']}, {backend['threads']} threads; pixels by {context['kernel']}; "
         f"{context['source']}"

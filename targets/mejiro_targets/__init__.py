@@ -1,1 +1,1 @@
-"""Hold target profiles and templates: data that the host resolves into a bundle, no code."""
+"""Hold what differs between devices, as data: templates now, profiles beside them."""

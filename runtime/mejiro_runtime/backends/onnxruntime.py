@@ -1,6 +1,7 @@
 """Run ONNX files through ONNX Runtime.
 
-Variants of a request: one of `PROVIDERS`, or a provider's full name. The provider asked for is
+Variants of a request: one of `PROVIDERS`, or a provider's full name, or ``unoptimized`` (the CPU
+without fused kernels: the same arithmetic by other code, for comparison). The provider asked for is
 the one that runs, or the model is refused: ONNX Runtime's own quiet change to the CPU is
 detected and reported.
 """
@@ -25,6 +26,7 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "xnnpack": "XnnpackExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
+    "unoptimized": CPU,
 }
 # Distributions that all bring the module `onnxruntime`.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
@@ -82,6 +84,8 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = request.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if request.variant == "unoptimized":
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         providers = [provider] if provider == CPU else [provider, CPU]
         try:
             session = ort.InferenceSession(str(path), options, providers=providers)
@@ -107,7 +111,7 @@ class OnnxRuntimeBackend:
             name="onnxruntime",
             engine=engine,
             version=str(ort.__version__),
-            accelerator=used,
+            accelerator=f"{used} without fusion" if request.variant == "unoptimized" else used,
             threads=request.threads,
             requested=str(request),
             fallback=fallback,

@@ -1,0 +1,5 @@
+"""Write bundles: what goes to a device, complete, checked, and the same bytes each time."""
+
+from mejiro.bundle.write import BundleOptions, write_bundle
+
+__all__ = ["BundleOptions", "write_bundle"]

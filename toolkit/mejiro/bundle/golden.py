@@ -1,0 +1,184 @@
+"""Choose golden frames and record what each artifact must answer to them.
+
+A device that gets the same input tensors and nearly the same probabilities from these frames
+runs the model that was scored. How near depends on engine and CPU: the tolerances are measured
+here where they can be, between two implementations of the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mejiro.errors import DataError
+from mejiro.model import Artifact
+from mejiro_runtime.backends import backend_for, default_threads
+from mejiro_runtime.card import Precision
+from mejiro_runtime.golden import machine
+from mejiro_runtime.kernels import NumpyKernel, Pixels
+from mejiro_runtime.manifest import Tolerance
+from mejiro_runtime.model import Model, open_model
+from mejiro_runtime.types import Frame, PixelOrder
+
+GOLDEN_FRAMES = 8
+# Longest side of each frame by the input's: shrunk little, shrunk by more than 2 (so that the
+# halving takes part), and enlarged; the odd numbers give odd sizes.
+SIDE_FACTORS = (2.86, 2.13, 1.43, 3.61, 1.77, 0.91, 1.29, 2.41)
+# The variant of each backend that does the same arithmetic by other code.
+REFERENCE_VARIANTS = {"litert": "litert:builtin", "onnxruntime": "onnxruntime:unoptimized"}
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Hold the least tolerance, in probability, whatever was measured.
+
+    `same` is for the same engine on the same type of machine, `other_machine` for the same
+    engine elsewhere, `other_engine` for any other.
+    """
+
+    same: float
+    other_machine: float
+    other_engine: float
+
+
+# An 8-bit probability has steps of 1/256. Seen: at most 1 step between ARM and x86 for one
+# engine, 15 steps between engines. Float differs by the order of additions alone.
+FLOORS = {
+    Precision.INT8: Floors(2 / 256, 4 / 256, 16 / 256),
+    Precision.UNKNOWN: Floors(2 / 256, 4 / 256, 16 / 256),
+    Precision.FP16: Floors(1e-3, 2e-3, 1e-2),
+    Precision.FP32: Floors(1e-4, 1e-4, 1e-3),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """Hold what one artifact made of the golden frames.
+
+    `inputs` are tensors as its card says, `outputs` float32 probabilities (classes,).
+    """
+
+    inputs: list[NDArray[Any]]
+    outputs: list[NDArray[np.float32]]
+    made_with: dict[str, Any]
+    tolerances: tuple[Tolerance, ...]
+
+
+def scale_frames(pictures: Sequence[Pixels], side: int) -> list[Pixels]:
+    """Return the BGR pictures resized exactly, so that their longest sides follow SIDE_FACTORS."""
+    kernel = NumpyKernel()
+    frames = []
+    for index, pixels in enumerate(pictures):
+        height, width = pixels.shape[:2]
+        ratio = SIDE_FACTORS[index % len(SIDE_FACTORS)] * side / max(height, width)
+        while ratio <= 0.5:  # a plain bilinear step of more than 2 would alias
+            pixels = kernel.linear_exact(pixels, max(1, width // 2), max(1, height // 2))
+            height, width = pixels.shape[:2]
+            ratio *= 2
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        frames.append(kernel.linear_exact(pixels, *size))
+    return frames
+
+
+def choose_frames(
+    artifacts: Sequence[Artifact], candidates: Sequence[Pixels], count: int = GOLDEN_FRAMES
+) -> list[Pixels]:
+    """Return the `count` of `candidates` that all artifacts answer most decidedly.
+
+    A frame whose first two answers are nearly equal would fail on a device for a difference
+    that means nothing. With fewer candidates, parts of them fill the number up. The order of
+    the candidates is kept. Raises DataError if there is none.
+    """
+    if not candidates:
+        raise DataError("there are no pictures to make golden frames of; give a folder of some")
+    pool = list(candidates)
+    while len(pool) < count:
+        pool += [_corner(pixels, len(pool) + step) for step, pixels in enumerate(candidates)]
+    side = max(max(a.card.input.width, a.card.input.height) for a in artifacts)
+    scaled = scale_frames(pool, side)
+    margins = np.full(len(scaled), np.inf)
+    for artifact in artifacts:
+        with _open(artifact, threads=1) as model:
+            for index, pixels in enumerate(scaled):
+                scores = model.scores(_frame(pixels, index)).copy()
+                background = model.card.output.background
+                if background is not None:
+                    scores[background] = 0
+                first, second = np.sort(scores)[::-1][:2] if scores.size > 1 else (1.0, 0.0)
+                margins[index] = min(margins[index], first - second)
+    best = np.sort(np.argsort(-margins, kind="stable")[:count])
+    return [scaled[index] for index in best]
+
+
+def record(artifact: Artifact, frames: Sequence[Pixels]) -> Recorded:
+    """Run the golden frames through `artifact` and measure how far its answers may spread.
+
+    The outputs are those of one thread. The same frames are run again with more threads, and
+    through the backend's reference kernels where it has some: two implementations of the same
+    arithmetic differ about as much as two machines do.
+    """
+    backend = backend_for(artifact.card.format)
+    inputs, outputs, made_with = _run(artifact, frames, threads=1)
+    _, again, _ = _run(artifact, frames, threads=max(2, default_threads()))
+    _, reference, _ = _run(artifact, frames, threads=1, backend=REFERENCE_VARIANTS[backend])
+    by_threads, by_kernels = _spread(outputs, again), _spread(outputs, reference)
+    floors = FLOORS[artifact.card.precision]
+    where = machine()
+    tolerances = (
+        Tolerance(
+            backend,
+            where,
+            max(floors.same, 2 * by_threads),
+            f"same engine, same machine type; {by_threads:.2g} measured between numbers of threads",
+        ),
+        Tolerance(
+            backend,
+            "*",
+            max(floors.other_machine, by_kernels),
+            f"same engine, other machine type; {by_kernels:.2g} measured between its kernels",
+        ),
+        Tolerance(
+            "*",
+            "*",
+            max(floors.other_engine, 2 * by_kernels),
+            f"another engine; {by_kernels:.2g} measured between two sets of kernels",
+        ),
+    )
+    return Recorded(inputs, outputs, {**made_with, "machine": where}, tolerances)
+
+
+def _run(
+    artifact: Artifact, frames: Sequence[Pixels], *, threads: int, backend: str | None = None
+) -> tuple[list[NDArray[Any]], list[NDArray[np.float32]], dict[str, Any]]:
+    inputs, outputs = [], []
+    with _open(artifact, threads=threads, backend=backend) as model:
+        for index, pixels in enumerate(frames):
+            tensor = model.preprocess(_frame(pixels, index)).copy()
+            inputs.append(tensor)
+            outputs.append(model.probabilities(model.infer(tensor)).astype(np.float32, copy=True))
+        return inputs, outputs, model.info.to_json()
+
+
+def _spread(one: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]]) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(one, other, strict=True))
+
+
+def _open(artifact: Artifact, *, threads: int, backend: str | None = None) -> Model:
+    return open_model(artifact.path, artifact.card, threads=threads, backend=backend)
+
+
+def _frame(pixels: Pixels, index: int) -> Frame:
+    return Frame(pixels, PixelOrder.BGR, index, captured_ns=0, capture_ns=0)
+
+
+def _corner(pixels: Pixels, turn: int) -> Pixels:
+    """Return three quarters of a picture, from one of its corners, mirrored every other time."""
+    height, width = (max(1, size * 3 // 4) for size in pixels.shape[:2])
+    top = 0 if turn % 2 else pixels.shape[0] - height
+    left = 0 if turn // 2 % 2 else pixels.shape[1] - width
+    part = pixels[top : top + height, left : left + width]
+    return np.ascontiguousarray(part[:, ::-1] if turn % 3 else part)

@@ -1,0 +1,1 @@
+"""Judge what was exported, through the runtime: the very code that a device runs."""
