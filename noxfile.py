@@ -95,7 +95,8 @@ def build_wheel() -> Path:
     """Build the runtime's wheel with the host's interpreter, once for all sessions."""
     shutil.rmtree(BUILT / "wheel", ignore_errors=True)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "runtime"]
-    subprocess.run([*build, "-o", str(BUILT / "wheel")], cwd=ROOT, check=True, capture_output=True)
+    out = ["--outdir", str(BUILT / "wheel")]
+    subprocess.run([*build, *out], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = (BUILT / "wheel").glob("*.whl")
     return wheel
 
@@ -120,16 +121,19 @@ def install(session: nox.Session, device: Device, wheel: Path) -> None:
 
     folder = Path(session.virtualenv.location)
     installed, listed = folder / "installed.txt", folder / "constraints.txt"
-    if not (installed.is_file() and installed.read_text(encoding="utf-8") == wanted):
+    held = installed.read_text(encoding="utf-8") if installed.is_file() else ""
+    if held == wanted:
+        session.install("--force-reinstall", "--no-deps", str(wheel))
+        return
+    if held:
+        # What was needed before may be what must be absent now.
         shutil.rmtree(folder)
         session.virtualenv.create()
-        listed.write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        session.install(
-            "-c", str(listed), f"mejiro-runtime{extras} @ {wheel.as_uri()}", *TEST_TOOLS
-        )
-        installed.write_text(wanted, encoding="utf-8")
-    else:
-        session.install("--force-reinstall", "--no-deps", str(wheel))
+    installed.write_text("unfinished", encoding="utf-8")
+    listed.write_text("\n".join(constraints) + "\n", encoding="utf-8")
+    runtime = f"mejiro-runtime{extras} @ {wheel.as_uri()}"
+    session.install("-c", str(listed), runtime, *TEST_TOOLS)
+    installed.write_text(wanted, encoding="utf-8")
 
 
 def check_device(session: nox.Session, device: Device) -> None:

@@ -62,7 +62,9 @@ def test_the_package_imports_the_standard_library_alone(present_at_start: set[st
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_imports_with_numpy_alone(module: str, present_at_start: set[str]) -> None:
     brought = import_alone(module, allowed="numpy") - present_at_start
-    assert brought - sys.stdlib_module_names <= {"mejiro_runtime", "numpy"}
+    # numpy 1 leaves traces of the compiler it was built with.
+    traces = {name for name in brought if "cython" in name}
+    assert brought - sys.stdlib_module_names - traces <= {"mejiro_runtime", "numpy"}
 
 
 def test_a_module_that_is_not_allowed_is_noticed() -> None:
