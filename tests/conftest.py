@@ -42,6 +42,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 _skip_or_fail(f"the program {name} is not installed")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests cache out of the user's cache folder, and what it holds out of the tests."""
+    os.environ["MEJIRO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """Return the folder of real pictures and models; for tests marked `shared`."""
