@@ -51,7 +51,7 @@ class Scores(str, Enum):
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """Say how to read a model's first output, (1, classes) of any dtype.
+    """Say how to read a model's first output, (1, classes) of any dtype; further axes have size 1.
 
     Integer outputs are read through the quantization that the file itself states. `background`
     is the index of a class that stands for "none of them" and is never an answer, or None.

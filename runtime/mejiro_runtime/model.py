@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -104,8 +105,9 @@ def _check_shapes(card: ArtifactCard, backend: Backend) -> None:
             f"{card.input.dtype.value} {list(card.input.shape)}; write the card again"
         )
     shape = backend.outputs[0].shape
-    classes = shape[-1] if shape else 0
-    if int(np.prod(shape)) != classes or classes != len(card.labels):
+    # Some models keep the axes of a picture, each of size 1: (1, 1000, 1, 1).
+    classes = max(shape, default=0)
+    if min(shape, default=0) < 1 or math.prod(shape) != classes or classes != len(card.labels):
         raise ModelError(
             f"{card.file} gives {list(shape)} scores for {len(card.labels)} labels; "
             "give one label for each class"
