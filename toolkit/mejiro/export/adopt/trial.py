@@ -1,0 +1,164 @@
+"""Run a stranger's file once, in a process of its own, before it is believed.
+
+A file that makes its engine crash, or never end, does so in the child; here it becomes one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mejiro_runtime.backends import BACKENDS, backend_for, open_backend, parse_request
+from mejiro_runtime.card import Format
+from mejiro_runtime.errors import BackendError, MejiroError, ModelError, SpecError
+from mejiro_runtime.fields import Fields, parse_json
+from mejiro_runtime.preprocess import InputSpec, preprocess
+from mejiro_runtime.types import PixelOrder
+
+TIMEOUT_S = 300
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Hold what a file gave on the trial's frames.
+
+    `shape` and `dtype` are the output's; `sums` has one sum of all scores for each frame, and
+    `lowest` is the least of them all; both are in real numbers. `engine` is what ran it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    sums: tuple[float, ...]
+    lowest: float
+    engine: str
+
+
+def try_model(path: Path, format: Format, spec: InputSpec, *, name: str) -> Trial:
+    """Run the file `path` on a few frames in a child process; `name` stands for it in messages.
+
+    Raises ModelError if its engine refuses it, crashes, or takes longer than `TIMEOUT_S`, or if
+    its scores are not finite, and MissingPackage or BackendError if there is no engine.
+    """
+    request = parse_request(None, format, threads=1)
+    BACKENDS[backend_for(format)].load().choose(request)  # a missing engine is said at once
+    task = {"path": str(path), "format": format.value, "input": spec.to_json()}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "mejiro.export.adopt.trial"],
+            input=json.dumps(task).encode(),
+            env=_environment(),
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"{name} gave no scores in {TIMEOUT_S} s; it cannot be adopted") from None
+    except OSError as error:
+        raise BackendError(f"{name} could not be tried: {error.strerror or error}") from None
+    return _read(done, path, name)
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which the child finds the packages that run here."""
+    roots = [str(Path(__file__).resolve().parents[3])]
+    roots.append(str(Path(sys.modules["mejiro_runtime"].__path__[0]).resolve().parent))
+    roots += filter(None, [os.environ.get("PYTHONPATH")])
+    # The child is the probe: an engine that dies here needs no other process to die in.
+    return {**os.environ, "MEJIRO_PROBING": "1", "PYTHONPATH": os.pathsep.join(roots)}
+
+
+def _read(done: subprocess.CompletedProcess[bytes], path: Path, name: str) -> Trial:
+    """Return what the child wrote, or raise what it met."""
+    # 132 and 139 are how a shell, or an emulator, reports signals 4 and 11.
+    number = -done.returncode if done.returncode < 0 else done.returncode - 128
+    if number in set(signal.Signals):
+        raise ModelError(
+            f"{name} makes its engine crash ({signal.Signals(number).name}); it cannot be adopted"
+        )
+    try:
+        lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+        fields = Fields(parse_json(lines[-1] if lines else "", "trial"), "trial")
+        if error := fields.text("error", ""):
+            kind = ModelError if fields.text("kind") == "model" else BackendError
+            raise kind(error.replace(str(path), name))
+        trial = Trial(
+            shape=tuple(int(size) for size in fields.numbers("shape")),
+            dtype=fields.text("dtype"),
+            sums=fields.numbers("sums"),
+            lowest=fields.number("lowest"),
+            engine=fields.text("engine"),
+        )
+        fields.finish()
+    except SpecError:
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ModelError(
+            f"{name} could not be tried: {last[-1] if last else 'the trial ended without a word'}"
+        ) from None
+    return trial
+
+
+def _frames(spec: InputSpec) -> list[np.ndarray[Any, np.dtype[np.uint8]]]:
+    """Return a grey frame, a ramp from black to white, and noise: RGB, of the tensor's size."""
+    shape = (spec.height, spec.width, 3)
+    grey = np.full(shape, 127, dtype=np.uint8)
+    ramp = np.linspace(0, 255, spec.width).astype(np.uint8)[None, :, None]
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    return [grey, np.ascontiguousarray(np.broadcast_to(ramp, shape)), noise]
+
+
+def run(task: dict[str, Any]) -> dict[str, Any]:
+    """Run the trial that `task` describes: the child's whole life. Raises as the runtime does."""
+    spec, format = InputSpec.from_json(task["input"]), Format(task["format"])
+    backend = open_backend(Path(task["path"]), parse_request(None, format, threads=1))
+    given = backend.inputs[0]
+    if given.shape != spec.shape or given.dtype != spec.dtype.value:
+        raise ModelError(
+            f"{task['path']} takes {given.dtype} {list(given.shape)} once it is loaded, and says "
+            f"{spec.dtype.value} {list(spec.shape)}; export it again"
+        )
+    sums, lowest, output = [], [], np.empty(0)
+    for frame in _frames(spec):
+        output = backend.infer(preprocess(frame, PixelOrder.RGB, spec))[0]
+        values = output.astype(np.float64)
+        quantization = backend.outputs[0].quantization
+        if output.dtype.kind in "iu" and quantization is not None:
+            values = (values - quantization.zero_point) * quantization.scale
+        if not values.size or not np.isfinite(values).all():
+            raise ModelError(f"{task['path']} gives scores that are not finite; export it again")
+        sums.append(float(values.sum()))
+        lowest.append(float(values.min()))
+    return {
+        "shape": list(output.shape),
+        "dtype": output.dtype.name,
+        "sums": sums,
+        "lowest": min(lowest),
+        "engine": str(backend.info),
+    }
+
+
+def main() -> int:
+    """Read a task from standard input, and write what came of it to standard output."""
+    task = json.load(sys.stdin)
+    try:
+        answer = run(task)
+    except ModelError as error:
+        answer = {"error": str(error), "kind": "model"}
+    except MejiroError as error:
+        answer = {"error": str(error), "kind": "engine"}
+    except Exception as error:  # noqa: BLE001 - engines raise what they like at a stranger's file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        answer = {"error": f"{task['path']} cannot be run: {reason}", "kind": "model"}
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
