@@ -84,7 +84,7 @@ def adopt(
             size_bytes=len(facts.data),
             sha256=sha256(facts.data).hexdigest(),
             labels=labels,
-            lineage=_lineage(facts, data, trial, [*findings, origin, *more]),
+            lineage=_lineage(facts, data, trial, [*findings, origin, *more, *facts.notes]),
         )
         write_json(card_file, card.to_json())
     return Artifact(path=target, card=card)

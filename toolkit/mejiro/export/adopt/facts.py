@@ -89,8 +89,8 @@ class ModelFacts:
     """Hold all that was read from a file.
 
     `data` is the file as it will be adopted: its own bytes, or those with each of `changes`
-    made. `scores` is None where the graph's end, `last_operator`, does not tell. `origin` goes
-    into the lineage.
+    made. `scores` is None where the graph's end, `last_operator`, does not tell. `notes` are
+    findings for the user, `origin` goes into the lineage.
     """
 
     name: str
@@ -105,6 +105,7 @@ class ModelFacts:
     steps: Steps | None = None
     described: Described = field(default_factory=Described)
     changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     origin: dict[str, Any] = field(default_factory=dict)
 
 
@@ -132,7 +133,8 @@ def require_classifier(facts: ModelFacts) -> None:
             f"{facts.name} is a segmentation model: it gives {outs[0]}, an answer for each pixel; "
             f"{ONLY_CLASSIFIERS}"
         )
-    if min(outs[0].shape, default=1) > 0:
+    # A batch of several gives several rows of scores; what is wrong then is the input.
+    if ins[0].shape[:1] == (1,) and min(outs[0].shape, default=1) > 0:
         classes_of(outs[0], facts.name)
 
 

@@ -105,6 +105,7 @@ def read_onnx(data: bytes, name: str, spec: InputSpec | None = None) -> ModelFac
         scores=_ENDS.get(last),
         steps=_steps(graph, inputs[0]) if single else None,
         changes=changes,
+        notes=_notes(int(model.ir_version), opsets.get("ai.onnx", 0)),
         origin={
             "producer": shown(f"{model.producer_name} {model.producer_version}".strip()),
             "ir": int(model.ir_version),
@@ -139,6 +140,13 @@ def _parse(data: bytes, name: str) -> Any:
             f"opset {OLD_OPSET}, or upgrade onnx"
         )
     return model
+
+
+def _notes(ir: int, opset: int) -> tuple[str, ...]:
+    """Say if the file is too new for the oldest engine that the runtime supports."""
+    if ir <= OLD_IR and opset <= OLD_OPSET:
+        return ()
+    return (f"engine: opset {opset}, IR version {ir}; onnxruntime 1.18 does not read it",)
 
 
 def _facts(value: Any) -> TensorFacts:

@@ -142,32 +142,39 @@ def _order(channels: int, facts: ModelFacts, hints: Hints) -> tuple[PixelOrder, 
         return PixelOrder.GRAY, "channels: gray, the only one"
     if facts.described.order is PixelOrder.RGB:
         return PixelOrder.RGB, "channels: rgb, by the file's metadata"
-    return PixelOrder.RGB, "channels: rgb, ASSUMED since no file says; --order bgr changes it"
+    return (
+        PixelOrder.RGB,
+        "channels: rgb, ASSUMED since the file does not say; --order bgr changes it",
+    )
 
 
 def _pixels(facts: ModelFacts, order: PixelOrder, hints: Hints) -> Pixels:
     """Return how a pixel is stored: as given, else as the file tells, else raise UsageError."""
     dtype, steps = TensorType(facts.inputs[0].dtype), facts.steps
-    if dtype is not TensorType.FLOAT32 and steps is None:
+    if dtype is TensorType.FLOAT32:
+        return _real(facts, order, hints)
+    if steps is None:
         return _unquantized(facts, dtype, hints)
-    known = None if steps is None else known_range(steps)
-    described = bool(facts.described.mean and facts.described.std)
+    known = known_range(steps)
+    if known is None or hints.normalize not in {None, known}:
+        return replace(_real(facts, order, hints), quantization=steps.quantization)
+    why = f"{_range_text(steps)}, the range {known.value}"
+    if dtype is TensorType.UINT8:
+        return Pixels((1.0,), (0.0,), None, f"as they are; {why}")
+    return Pixels((1.0,), (-128.0,), None, f"less 128; {why}")
+
+
+def _real(facts: ModelFacts, order: PixelOrder, hints: Hints) -> Pixels:
+    """Return the real number that a pixel becomes: as given, by metadata, or by the range."""
     if hints.normalize is not None:
-        pixels = _normalized(hints.normalize, order)
-        pixels = replace(pixels, why=f"to {hints.normalize.value}, as given")
-    elif described and (known is None or dtype is TensorType.FLOAT32):
-        pixels = _described(facts, order)
-    elif known is not None:
-        pixels = replace(_normalized(known, order), why=_range_text(steps, known))
-    else:
-        raise UsageError(_question(facts))
-    if dtype is TensorType.FLOAT32 or steps is None:
-        return pixels
-    if known is not None and hints.normalize in {None, known}:
-        offset = 0.0 if dtype is TensorType.UINT8 else -128.0
-        form = "as they are" if dtype is TensorType.UINT8 else "less 128"
-        return Pixels((1.0,), (offset,), None, f"{form}; {_range_text(steps, known)}")
-    return replace(pixels, quantization=steps.quantization)
+        why = f"to {hints.normalize.value}, as given"
+        return replace(_normalized(hints.normalize, order), why=why)
+    if facts.described.mean and facts.described.std:
+        return _described(facts, order)
+    if facts.steps is not None and (known := known_range(facts.steps)) is not None:
+        why = f"to {known.value}; {_range_text(facts.steps)}"
+        return replace(_normalized(known, order), why=why)
+    raise UsageError(_question(facts))
 
 
 def known_range(steps: Steps) -> Normalize | None:
@@ -235,11 +242,9 @@ def _question(facts: ModelFacts) -> str:
     )
 
 
-def _range_text(steps: Steps | None, known: Normalize) -> str:
-    if steps is None:
-        return f"to {known.value}"
+def _range_text(steps: Steps) -> str:
     low, high = steps.range
-    return f"the quantization covers {low:.3f} to {high:.3f}, the range {known.value}"
+    return f"the quantization covers {low:.3f} to {high:.3f}"
 
 
 def _listed(values: tuple[float, ...]) -> str:
