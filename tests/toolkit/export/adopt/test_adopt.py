@@ -2,39 +2,33 @@ from __future__ import annotations
 
 import errno
 import os
-import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto
 
 import mejiro.export.adopt as package
-from mejiro.data.labels import read_labels
 from mejiro.errors import DataError, ExportError, UsageError
 from mejiro.export.adopt import Background, Hints, Normalize, adopt
 from mejiro.export.adopt.facts import ModelFacts
 from mejiro.export.adopt.trial import Trial
 from mejiro.model import Artifact
-from mejiro.zoo.labels import imagenet_labels
 from mejiro_runtime.card import Format, Precision, Scores
 from mejiro_runtime.errors import MejiroError, ModelError
 from mejiro_runtime.kernels import Pixels
 from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.preprocess import InputSpec, Layout, ResizeMode, TensorType
-from mejiro_runtime.sources.pictures import read_picture
 from mejiro_runtime.types import Frame, Label, PixelOrder
 
 RGB = {"red": (220, 20, 30), "green": (20, 220, 30), "blue": (30, 20, 220)}
 PIXELS = {"dtype": "uint8", "given": (1 / 255, 0), "made": (1 / 256, 0)}
-LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 
 
-def answer_of(model: Model, pixels: Pixels, order: PixelOrder = PixelOrder.RGB) -> str:
-    frame = Frame(pixels, order, index=0, captured_ns=0, capture_ns=0)
+def answer_of(model: Model, pixels: Pixels) -> str:
+    frame = Frame(pixels, PixelOrder.RGB, index=0, captured_ns=0, capture_ns=0)
     return model(frame).top[0].label.short
 
 
@@ -329,93 +323,3 @@ def test_the_output_that_came_counts_not_the_one_promised(
     monkeypatch.setattr(package, "try_model", came)
     with pytest.raises(ModelError, match=r"gives uint8 \(1, 7, 3\)"):
         adopt(stranger("tflite", **PIXELS), out=tmp_path / "out", labels=colours)
-
-
-@pytest.mark.parametrize("name", ["squeezenet", "shufflenet"])
-def test_a_real_onnx_file_is_adopted_and_run(tmp_path: Path, name: str) -> None:
-    """The weights are constants that the file makes when it is loaded, so it knows nothing."""
-    path = LIGHT / f"light_{name}.onnx"
-    hints = Hints(normalize=Normalize.IMAGENET)
-    artifact = adopt(path, out=tmp_path, labels=imagenet_labels(), hints=hints)
-    assert artifact.card.input.shape == (1, 3, 224, 224)
-    assert artifact.card.lineage["adopted"]["opsets"] == {"ai.onnx": 9}
-    with open_model(artifact.path, artifact.card, threads=1) as model:
-        frame = Frame(np.full((300, 400, 3), 90, np.uint8), PixelOrder.RGB, 0, 0, 0)
-        scores = model.scores(frame)
-    assert scores.shape == (1000,)
-    assert scores.sum() == pytest.approx(1, abs=1e-3)
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("name", ["tf2_mobilenet_v2_1.0_224_ptq", "mobilenet_v1_0.25_128_quant"])
-def test_real_tflite_files_see_what_is_there(
-    shared_folder: Path, tmp_path: Path, name: str
-) -> None:
-    models = shared_folder / "models"
-    path, labels = models / f"{name}.tflite", read_labels(models / "imagenet_labels.txt")
-    artifact = adopt(path, out=tmp_path, labels=labels)
-    card = artifact.card
-    assert (card.precision, card.output.background, len(card.labels)) == (Precision.INT8, 0, 1001)
-    assert (card.input.table()[:, 0] == np.arange(256)).all()
-    # The file carries the same labels, and ImageNet's thousand fit behind the background.
-    assert adopt(path, out=tmp_path).card.labels == labels
-    thousand = adopt(path, out=tmp_path, labels=imagenet_labels()).card
-    assert thousand.output.background == 0
-    assert [label.name for label in thousand.labels[:2]] == ["background", labels[1].name]
-    with open_model(artifact.path, card, threads=1) as model:
-        assert (
-            answer_of(model, read_picture(models / "parrot.jpg"), PixelOrder.BGR),
-            answer_of(model, read_picture(models / "cat.bmp"), PixelOrder.BGR),
-        ) == ("macaw", "Egyptian cat")
-
-
-@pytest.mark.shared
-def test_a_portrait_stretched_shows_its_uniform(shared_folder: Path, tmp_path: Path) -> None:
-    """A square cut from the portrait's middle holds a hat and little of the uniform."""
-    models = shared_folder / "models"
-    path = models / "tf2_mobilenet_v2_1.0_224_ptq.tflite"
-    artifact = adopt(path, out=tmp_path, hints=Hints(resize=ResizeMode.STRETCH))
-    with open_model(artifact.path, artifact.card, threads=1) as model:
-        seen = answer_of(model, read_picture(models / "grace_hopper.bmp"), PixelOrder.BGR)
-    assert seen == "military uniform"
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("deeplabv3_mnv2_dm05_pascal_quant", "is a segmentation model"),
-        ("traffic_model", "is an object detector"),
-    ],
-)
-def test_real_files_of_other_tasks_are_named(
-    shared_folder: Path, tmp_path: Path, name: str, said: str
-) -> None:
-    path = shared_folder / "models" / f"{name}.tflite"
-    with pytest.raises(ModelError, match=f"{said}.*only classifiers"):
-        adopt(path, out=tmp_path / "out", labels=imagenet_labels())
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.shared
-def test_mobilenet_v2_keeps_its_accuracy(shared_folder: Path, tmp_path: Path) -> None:
-    models = shared_folder / "models"
-    path = models / "tf2_mobilenet_v2_1.0_224_ptq.tflite"
-    artifact = adopt(path, out=tmp_path, labels=imagenet_labels())
-    classes = {label.synset: label.index for label in artifact.card.labels if label.synset}
-    right = []
-    with (
-        zipfile.ZipFile(shared_folder / "data" / "imagenet-sample.zip") as archive,
-        open_model(artifact.path, artifact.card) as model,
-    ):
-        for entry in archive.infolist():
-            if not entry.filename.endswith(".JPEG"):
-                continue
-            picture = tmp_path / "picture.jpg"
-            picture.write_bytes(archive.read(entry))
-            frame = Frame(read_picture(picture), PixelOrder.BGR, 0, 0, 0)
-            synset = Path(entry.filename).parent.name
-            right.append(model(frame).top[0].label.index == classes[synset])
-    assert len(right) == 200
-    assert sum(right) / len(right) >= 0.87
