@@ -75,17 +75,8 @@ def adopt(
         copy.write_bytes(facts.data)
         trial = try_model(copy, format, spec, name=path.name)
         output, labels, more = _output(facts, trial, labels, hints)
-        card = ArtifactCard(
-            file=path.name,
-            format=format,
-            precision=facts.precision,
-            input=spec,
-            output=output,
-            size_bytes=len(facts.data),
-            sha256=sha256(facts.data).hexdigest(),
-            labels=labels,
-            lineage=_lineage(facts, data, trial, [*findings, origin, *more, *facts.notes]),
-        )
+        lineage = _lineage(facts, data, trial, [*findings, origin, *more, *facts.notes])
+        card = _card(facts, spec, output, labels, lineage)
         write_json(card_file, card.to_json())
     return Artifact(path=target, card=card)
 
@@ -154,6 +145,26 @@ def _output(
     scores, scores_why = scores_for(facts, trial, hints)
     findings = [f"classes: {classes}{'; ' if why else ''}{why}", scores_why]
     return OutputSpec(scores=scores, background=background), labels, findings
+
+
+def _card(
+    facts: ModelFacts,
+    spec: InputSpec,
+    output: OutputSpec,
+    labels: tuple[Label, ...],
+    lineage: dict[str, Any],
+) -> ArtifactCard:
+    return ArtifactCard(
+        file=facts.name,
+        format=facts.format,
+        precision=facts.precision,
+        input=spec,
+        output=output,
+        size_bytes=len(facts.data),
+        sha256=sha256(facts.data).hexdigest(),
+        labels=labels,
+        lineage=lineage,
+    )
 
 
 def _lineage(
