@@ -150,7 +150,8 @@ def open_file(
     spec = _input_spec(path, keras_model, input_spec)
     if labels is None:
         raise UsageError(
-            f"{path} does not name its {keras_model.output_shape[-1]} classes; give the labels"
+            f"{path} does not name its {keras_model.output_shape[-1]} classes; give the labels "
+            "with --labels"
         )
     record = {
         "kind": "file",
@@ -227,7 +228,8 @@ def _input_spec(
     if given is None:
         raise UsageError(
             f"{path} takes {_shape(keras_model.inputs[0])} and does not say how pixels become "
-            "that; give an input specification with scale and offset"
+            "that; give an input specification with its scale and offset (--input-spec, or "
+            "--normalize)"
         )
     if isinstance(given, InputSpec):
         return given
@@ -240,7 +242,8 @@ def _input_spec(
     missing = [name for name in ("height", "width", "scale", "offset") if name not in whole]
     if missing:
         raise UsageError(
-            f"{path} does not say its {', '.join(missing)}; add them to the input specification"
+            f"{path} does not say its {', '.join(missing)}; add them to the input specification "
+            "(--input-spec, --normalize)"
         )
     return InputSpec.from_json(whole)
 
@@ -265,7 +268,8 @@ def _scores(path: Path, keras_model: Any, given: Scores | None) -> Scores:
     found = read_scores(keras_model)
     if given is None and found is None:
         raise UsageError(
-            f"{path} does not show whether it answers with probabilities or logits; say which"
+            f"{path} does not show whether it answers with probabilities or logits; say which "
+            "with --scores"
         )
     if found is Scores.PROBABILITIES and given is Scores.LOGITS:
         raise UsageError(f"{path} ends in a softmax, so its scores are probabilities, not logits")

@@ -71,7 +71,9 @@ def _zip_config(path: Path) -> str:
                 raise ModelError(f"{path} unpacks to more than {MAX_UNPACKED_BYTES} bytes")
             with archive.open("config.json") as member:
                 data = member.read(MAX_CONFIG_BYTES + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile lets EOFError, zlib.error and more escape
         raise ModelError(f"{path} is no Keras file ({first_line(error)})") from None
     return _decoded(path, data)
 
@@ -90,7 +92,11 @@ def _hdf5_config(path: Path) -> str:
             f"{path} holds weights without a network; build the network and pass the file as its "
             "weights"
         )
-    return _decoded(path, value.encode() if isinstance(value, str) else bytes(value))
+    if isinstance(value, str):  # h5py marks bytes that are not UTF-8 as surrogates
+        value = value.encode("utf-8", "surrogateescape")
+    if not isinstance(value, bytes):
+        raise ModelError(f"the configuration in {path} is not text")
+    return _decoded(path, value)
 
 
 def _decoded(path: Path, data: bytes) -> str:

@@ -85,11 +85,11 @@ class _Refused(Exception):
 
 
 def _read(stream: BinaryIO, size: int) -> dict[str, NDArray[Any]]:
+    if stream.read(2) == b"PK":
+        raise _Refused("it is a zip archive, as PyTorch 1.6 and later write, which is not read")
+    stream.seek(0)
     if _unpickle(stream) != MAGIC:
-        raise _Refused(
-            "it does not begin with the legacy format's magic number; "
-            "files of PyTorch 1.6 and later are zip archives, which are not read"
-        )
+        raise _Refused("it does not begin with the legacy format's magic number")
     if _unpickle(stream) != PROTOCOL:
         raise _Refused(f"its protocol is not {PROTOCOL}")
     sizes = _unpickle(stream)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import importlib.util
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +24,10 @@ from mejiro_runtime.files import sha256_of
 MAX_WEIGHTS_BYTES = 1 << 30
 # A network that swallows packets must not hold a command for minutes.
 DOWNLOAD_TIMEOUT_S = 20.0
+_KERAS_HOST = "storage.googleapis.com"
+_OTHER_WEIGHTS = (
+    "; give a weights file with `--weights FILE`, or begin at random with `--weights none`"
+)
 
 
 @dataclass(frozen=True)
@@ -109,13 +115,10 @@ class KerasDownload:
             with _downloading():
                 published = self.application(architecture)
         except Exception as error:  # noqa: BLE001 - Keras raises bare Exceptions for a download
-            raise WeightsError(
-                f"ImageNet weights cannot be downloaded ({first_line(error)}); give a weights "
-                "file with `--weights FILE`, or begin at random with `--weights none`"
-            ) from None
+            raise WeightsError(f"{_download_fault(error)}{_OTHER_WEIGHTS}") from None
         keras_model.set_weights(published.get_weights())
         return {
-            "source": "storage.googleapis.com, by keras.applications",
+            "source": f"{_KERAS_HOST}, by keras.applications",
             "summary": "ImageNet weights as keras.applications downloads them",
         }
 
@@ -134,6 +137,17 @@ def _downloading() -> Iterator[None]:
             yield
     finally:
         socket.setdefaulttimeout(before)
+
+
+def _download_fault(error: Exception) -> str:
+    """Say what went wrong: the network, or the file that an earlier download left."""
+    # Keras raises a bare Exception for "URL fetch failure on ADDRESS: None -- why".
+    network = (TimeoutError, ConnectionError, http.client.HTTPException)
+    if type(error) is Exception or isinstance(error, network):
+        reason = first_line(error).rpartition(" -- ")[2]
+        return f"ImageNet weights cannot be downloaded from {_KERAS_HOST} ({reason})"
+    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
+    return f"the weights file in {folder} is damaged ({first_line(error)}); delete it"
 
 
 def load_weights_file(path: Path, keras_model: Any, pretrained: Any) -> dict[str, Any]:
@@ -183,5 +197,5 @@ def _read_bytes(path: Path) -> bytes:
 def first_line(error: BaseException) -> str:
     """Return the beginning of an error's message, short enough to stand inside another one."""
     text = str(error).strip() or type(error).__name__
-    line = text.splitlines()[0].rstrip(".")
-    return line if len(line) <= 160 else line[:159] + "…"
+    line = text.splitlines()[0].rstrip(".:")
+    return line if len(line) <= 240 else line[:239] + "…"
