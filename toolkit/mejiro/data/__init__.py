@@ -1,0 +1,1 @@
+"""Read labels and labelled folders, choose calibration pictures, find sample photographs."""

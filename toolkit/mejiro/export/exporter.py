@@ -1,0 +1,144 @@
+"""Write the files of one float model, doing what they share only once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mejiro.data.calibration import CalibrationSet, default_calibration
+from mejiro.errors import ExportError
+from mejiro.export.normalization import exact_quantization, exported_input
+from mejiro.export.onnx import convert_from_tflite
+from mejiro.export.tflite import convert_float, convert_int8
+from mejiro.model import Artifact, FloatModel
+from mejiro_runtime._version import __version__
+from mejiro_runtime.card import ArtifactCard, Format, OutputSpec, Precision, Scores, card_path
+from mejiro_runtime.files import replacing, sha256_of, write_json
+from mejiro_runtime.preprocess import InputSpec
+
+_PACKAGES = {
+    Format.TFLITE: ("tensorflow", "keras"),
+    Format.ONNX: ("tensorflow", "keras", "tf2onnx", "onnx", "onnxslim"),
+}
+
+
+class Exporter:
+    """Hold a float model on its way to files, and the TFLite graphs that they are made of.
+
+    Without `calibration` int8 files are quantized by the default set. `on_progress` gets a few
+    words before each stage.
+    """
+
+    def __init__(
+        self,
+        model: FloatModel,
+        *,
+        calibration: CalibrationSet | None = None,
+        full_integer: bool = False,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.full_integer = full_integer
+        self._calibration = calibration
+        self._tell = on_progress or (lambda text: None)
+        self._tflite: dict[Precision, bytes] = {}
+        self._unreadable: list[str] = []
+
+    def tflite(self, precision: Precision) -> bytes:
+        """Return the model as a TFLite file of `precision`, converted at the first call."""
+        if precision not in self._tflite:
+            if precision is Precision.INT8:
+                data = self._quantize()
+            else:
+                self._tell(f"converting to TFLite {precision.value}")
+                data = convert_float(self.model, precision)
+            self._tflite[precision] = data
+        return self._tflite[precision]
+
+    def onnx(self, precision: Precision) -> bytes:
+        """Return the model as an ONNX file of `precision`; see `export.onnx`."""
+        # ONNX stores its own float16 weights, so both float precisions begin with TFLite's fp32.
+        source = self.tflite(Precision.INT8 if precision is Precision.INT8 else Precision.FP32)
+        self._tell(f"converting to ONNX {precision.value}")
+        return convert_from_tflite(source, self.model, precision)
+
+    def write(self, data: bytes, format: Format, precision: Precision, out: Path) -> Artifact:
+        """Write `data` and its card into the folder `out`, both or neither, and return them.
+
+        The file is called ``<model>-<precision>.<format>``. Raises ExportError if it cannot be
+        written.
+        """
+        name = f"{self.model.name}-{precision.value}.{format.value}"
+        if Path(name).name != name:
+            raise ExportError(
+                f"'{self.model.name}' cannot name a file; give the model another name"
+            )
+        path = out / name
+        try:
+            with replacing(path) as beside:
+                beside.write_bytes(data)
+                card = self._card(beside, name, format, precision)
+                # What is there under these names belongs together until both are replaced; a file
+                # without a card, or with another's, is refused by whoever reads it.
+                write_json(card_path(path), card.to_json())
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written: {error.strerror or error}") from error
+        return Artifact(path=path, card=card)
+
+    def _quantize(self) -> bytes:
+        calibration = self._calibration_set()
+        self._tell(f"quantizing to int8 with {len(calibration)} pictures of {calibration.name}")
+        self._unreadable.clear()
+
+        def tensors(spec: InputSpec) -> Iterator[NDArray[Any]]:
+            return calibration.tensors(
+                spec, on_unreadable=lambda picture: self._unreadable.append(picture.name)
+            )
+
+        return convert_int8(self.model, tensors, full_integer=self.full_integer)
+
+    def _calibration_set(self) -> CalibrationSet:
+        if self._calibration is None:
+            self._calibration = default_calibration()
+        return self._calibration
+
+    def _card(self, file: Path, name: str, format: Format, precision: Precision) -> ArtifactCard:
+        return ArtifactCard(
+            file=name,
+            format=format,
+            precision=precision,
+            input=exported_input(self.model.input),
+            output=OutputSpec(scores=Scores.PROBABILITIES),
+            size_bytes=file.stat().st_size,
+            sha256=sha256_of(file),
+            labels=self.model.labels,
+            lineage={
+                "model": self.model.lineage,
+                "export": self._lineage(format, precision),
+            },
+        )
+
+    def _lineage(self, format: Format, precision: Precision) -> dict[str, Any]:
+        """Say how the file was made: everything that would have to be the same to make it again."""
+        lineage: dict[str, Any] = {
+            "mejiro": __version__,
+            "packages": {name: metadata.version(name) for name in _PACKAGES[format]},
+            "normalization": "operations",
+        }
+        if precision is Precision.INT8:
+            if exact_quantization(self.model.input) is not None:
+                lineage["normalization"] = "folded into the input quantization"
+            calibration = self._calibration_set()
+            lineage["full_integer"] = self.full_integer
+            lineage["calibration"] = {
+                "name": calibration.name,
+                "pictures": len(calibration) - len(self._unreadable),
+                "unreadable": list(self._unreadable),
+                "method": "minimum and maximum",
+                "note": calibration.note,
+            }
+        return lineage

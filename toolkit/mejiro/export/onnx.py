@@ -1,0 +1,240 @@
+"""Make an ONNX file of a TFLite file: the same graph, the same weights, the same integers.
+
+TensorFlow's converter has then folded the batch norms, fixed the shapes and, for int8, chosen
+every scale and zero point; tf2onnx translates, an int8 file to QuantizeLinear/DequantizeLinear
+pairs. So both formats of a model answer alike, and one calibration serves both.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mejiro.errors import ExportError
+from mejiro.export.graph import INPUT_NAME, OUTPUT_NAME
+from mejiro.export.onnx_check import check_onnx
+from mejiro.export.quiet import quietly
+from mejiro.model import FloatModel
+from mejiro_runtime.card import Precision
+from mejiro_runtime.preprocess import Quantization
+
+# What ONNX Runtime 1.18 reads: opset up to 21, IR up to 10. tf2onnx writes no opset above 18, and
+# 17 has all that is used here.
+OPSET = 17
+IR_VERSION = 8
+# Where a file says how to read an integer output; ONNX Runtime shows a session's metadata, but
+# not its quantization.
+OUTPUT_SCALE_KEY = "mejiro.output_scale"
+OUTPUT_ZERO_POINT_KEY = "mejiro.output_zero_point"
+
+
+def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) -> bytes:
+    """Return the ONNX file with the graph of the TFLite file `data`, made from `model`.
+
+    For FP16 give an FP32 file: its weights are stored as float16, and the arithmetic stays
+    float32, as in TFLite's. Raises ExportError if the graph cannot be translated whole.
+    """
+    import onnx
+    import onnxslim
+
+    with quietly(f"converting {model.name} to ONNX {precision.value}"):
+        proto = _translate(data)
+        _refuse_foreign_operators(proto, model)
+        if precision is Precision.INT8:
+            _move_activations_to_uint8(proto)
+            _drop_requantizations(proto)
+        _rename(proto)
+        proto = onnxslim.slim(proto)
+        if precision is Precision.FP16:
+            _store_weights_as_float16(proto)
+        _finish(proto)
+        onnx.checker.check_model(proto, full_check=True)
+        written: bytes = proto.SerializeToString(deterministic=True)
+    check_onnx(written, model, precision)
+    return written
+
+
+def _translate(data: bytes) -> Any:
+    """Run tf2onnx, which reads from files only."""
+    from tf2onnx import convert
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(data)
+        proto, _ = convert.from_tflite(str(path), opset=OPSET)
+    return proto
+
+
+def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:
+    """Raise ExportError if tf2onnx left operators that it does not know."""
+    known = {"", "ai.onnx", "ai.onnx.ml"}
+    foreign = sorted({node.op_type for node in proto.graph.node if node.domain not in known})
+    foreign += sorted({node.op_type for node in proto.graph.node if node.op_type[:4] == "TFL_"})
+    if foreign:
+        raise ExportError(
+            f"{model.name} uses {', '.join(foreign)}, which tf2onnx cannot express in ONNX; "
+            "export it as TFLite"
+        )
+
+
+def _constants(proto: Any) -> dict[str, Any]:
+    """Return name -> initializer."""
+    return {value.name: value for value in proto.graph.initializer}
+
+
+def _move_activations_to_uint8(proto: Any) -> None:
+    """Make all int8 activations uint8 by adding 128 to their zero points: the same real numbers.
+
+    ONNX Runtime multiplies uint8 by int8 with its fastest kernels, and fuses all pairs around
+    them; with int8 activations it leaves whole operators in float on x86.
+    """
+    from onnx import numpy_helper
+
+    constants = _constants(proto)
+    moved: dict[str, Any] = {}
+    for node in proto.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or len(node.input) < 3:
+            continue
+        zero_point = constants.get(node.input[2])
+        if node.input[0] in constants or zero_point is None:  # a weight keeps its int8
+            continue
+        value = numpy_helper.to_array(zero_point)
+        if value.dtype != np.int8:
+            continue
+        name = f"{node.input[2]}_as_uint8"
+        moved[name] = numpy_helper.from_array((value.astype(np.int16) + 128).astype(np.uint8), name)
+        node.input[2] = name
+    proto.graph.initializer.extend(moved.values())
+    # The types of what was moved are no longer true; whoever needs them infers them.
+    del proto.graph.value_info[:]
+
+
+def _drop_requantizations(proto: Any) -> None:
+    """Remove each pair that dequantizes and quantizes again by the same scale and zero point.
+
+    The converter turns uint8 pixels into int8 first; as uint8 that step does nothing.
+    """
+    from onnx import numpy_helper
+
+    constants = _constants(proto)
+
+    def parameters(node: Any) -> tuple[Any, ...]:
+        arrays = [numpy_helper.to_array(constants[name]) for name in node.input[1:]]
+        return tuple((array.dtype, array.tolist()) for array in arrays)
+
+    made_by = {name: node for node in proto.graph.node for name in node.output}
+    graph_outputs = {value.name for value in proto.graph.output}
+    for node in list(proto.graph.node):
+        before = made_by.get(node.input[0]) if node.input else None
+        if (
+            node.op_type == "QuantizeLinear"
+            and before is not None
+            and before.op_type == "DequantizeLinear"
+            and node.output[0] not in graph_outputs
+            and parameters(node) == parameters(before)
+        ):
+            for user in proto.graph.node:
+                for place, name in enumerate(user.input):
+                    if name == node.output[0]:
+                        user.input[place] = before.input[0]
+            proto.graph.node.remove(node)
+    # Dequantizations that nothing uses any more fall away when the graph is slimmed.
+
+
+def _rename(proto: Any) -> None:
+    """Name input and output for what they are, and number tf2onnx's own names from 1.
+
+    tf2onnx counts on from one model to the next; equal models are to give equal files.
+    """
+    names = {proto.graph.input[0].name: INPUT_NAME, proto.graph.output[0].name: OUTPUT_NAME}
+    counted = re.compile(r"__\d+")
+    taken = set(names.values())
+
+    def renamed(name: str) -> str:
+        if name and name not in names:
+            base = counted.sub("", name)
+            candidate, number = base, 0
+            while candidate in taken:
+                number += 1
+                candidate = f"{base}__{number}"
+            names[name] = candidate
+            taken.add(candidate)
+        return names.get(name, name)
+
+    graph = proto.graph
+    for node in graph.node:
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+        node.name = ""
+    for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
+        value.name = renamed(value.name)
+
+
+def _store_weights_as_float16(proto: Any) -> None:
+    """Store each matrix and kernel as float16, followed by a cast back to float32.
+
+    Engines do the cast once, when they load the file. Vectors (biases) stay float32: they are
+    small in size and large in effect.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for value in proto.graph.initializer:
+        array = numpy_helper.to_array(value)
+        if array.dtype != np.float32 or array.ndim < 2:
+            continue
+        name = value.name
+        half = numpy_helper.from_array(_to_float16(array, name), f"{name}_as_float16")
+        value.CopyFrom(half)
+        casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+
+
+def _to_float16(array: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    limit = float(np.finfo(np.float16).max)
+    if np.abs(array).max(initial=0.0) > limit:
+        raise ExportError(
+            f"the weights '{name}' reach beyond {limit:.0f}, the range of float16; "
+            "use precision fp32"
+        )
+    return array.astype(np.float16)
+
+
+def _finish(proto: Any) -> None:
+    """Write down what the file is, and nothing that changes from run to run."""
+    from onnx import helper
+
+    proto.ir_version = IR_VERSION
+    del proto.opset_import[:]
+    proto.opset_import.append(helper.make_opsetid("", OPSET))
+    proto.producer_name, proto.producer_version = "mejiro", ""
+    proto.doc_string = ""
+    proto.graph.name, proto.graph.doc_string = "classifier", ""
+    quantization = _output_quantization(proto)
+    if quantization is not None:
+        helper.set_model_props(
+            proto,
+            {
+                OUTPUT_SCALE_KEY: repr(quantization.scale),
+                OUTPUT_ZERO_POINT_KEY: str(quantization.zero_point),
+            },
+        )
+
+
+def _output_quantization(proto: Any) -> Quantization | None:
+    """Return how the output is quantized, or None if it is float."""
+    from onnx import numpy_helper
+
+    output = proto.graph.output[0].name
+    constants = _constants(proto)
+    for node in proto.graph.node:
+        if output in node.output and node.op_type == "QuantizeLinear":
+            scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
+            return Quantization(float(scale), int(zero_point))
+    return None
