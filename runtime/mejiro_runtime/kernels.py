@@ -63,6 +63,19 @@ def _taps(
     return np.clip(left, 0, size_in - 1), right, weight
 
 
+def _halve(pixels: Pixels) -> Pixels:
+    """Return `pixels` (2H, 2W, C) halved: what the definition comes to with weights of a half.
+
+    A frame that has to be halved is a large one, and this takes an eighth of the memory.
+    """
+    total = pixels[::2, ::2].astype(np.uint16)
+    for part in (pixels[::2, 1::2], pixels[1::2, ::2], pixels[1::2, 1::2]):
+        total += part
+    total += np.uint16(2)
+    total >>= np.uint16(2)
+    return total.astype(np.uint8)
+
+
 class NumpyKernel:
     """Apply the definition with numpy alone; `name` tells reports that OpenCV was not used."""
 
@@ -73,6 +86,9 @@ class NumpyKernel:
         flat = pixels[..., None] if pixels.ndim == 2 else pixels
         if flat.shape[:2] == (height, width):
             return pixels
+        if flat.shape[:2] == (2 * height, 2 * width):
+            halved = _halve(flat)
+            return halved[..., 0] if pixels.ndim == 2 else halved
         top, bottom, down = _taps(flat.shape[0], height)
         left, right, across = _taps(flat.shape[1], width)
         down, across = down[:, None, None], across[None, :, None]
@@ -121,34 +137,29 @@ class OpenCVKernel:
     def __init__(self) -> None:
         cv2 = opencv.load("resizing with OpenCV")
         self._cv2 = cv2
+        self._exact = cv2.INTER_LINEAR_EXACT
         self.name = f"opencv {cv2.__version__}"
-        self._wide = np.empty((0, 0, 4), dtype=np.uint8)
-        self._small = np.empty((0, 0, 4), dtype=np.uint8)
-        # (source, target) -> conversion to the four channels that resize fastest, and from them.
+        self._small = np.empty((0, 0, 3), dtype=np.uint8)
         rgb, bgr = PixelOrder.RGB, PixelOrder.BGR
-        self._widen = {rgb: cv2.COLOR_RGB2RGBA, bgr: cv2.COLOR_BGR2RGBA}
-        self._narrow = {
-            (rgb, rgb): cv2.COLOR_RGBA2RGB,
-            (rgb, bgr): cv2.COLOR_RGBA2BGR,
-            (rgb, PixelOrder.GRAY): cv2.COLOR_RGBA2GRAY,
-            (bgr, rgb): cv2.COLOR_BGRA2RGB,
-            (bgr, bgr): cv2.COLOR_BGRA2BGR,
-            (bgr, PixelOrder.GRAY): cv2.COLOR_BGRA2GRAY,
-        }
-        self._swap = {
+        rgba, bgra = PixelOrder.RGBA, PixelOrder.BGRA
+        self._conversions = {
             (rgb, bgr): cv2.COLOR_RGB2BGR,
             (bgr, rgb): cv2.COLOR_BGR2RGB,
             (rgb, PixelOrder.GRAY): cv2.COLOR_RGB2GRAY,
             (bgr, PixelOrder.GRAY): cv2.COLOR_BGR2GRAY,
+            (rgba, rgb): cv2.COLOR_RGBA2RGB,
+            (rgba, bgr): cv2.COLOR_RGBA2BGR,
+            (rgba, PixelOrder.GRAY): cv2.COLOR_RGBA2GRAY,
+            (bgra, rgb): cv2.COLOR_BGRA2RGB,
+            (bgra, bgr): cv2.COLOR_BGRA2BGR,
+            (bgra, PixelOrder.GRAY): cv2.COLOR_BGRA2GRAY,
         }
 
     def linear_exact(self, pixels: Pixels, width: int, height: int) -> Pixels:
         """See `Kernel.linear_exact`."""
         if pixels.shape[:2] == (height, width):
             return pixels
-        resized: Pixels = self._cv2.resize(
-            pixels, (width, height), interpolation=self._cv2.INTER_LINEAR_EXACT
-        )
+        resized: Pixels = self._cv2.resize(pixels, (width, height), interpolation=self._exact)
         return resized
 
     def resize_and_reorder(
@@ -165,44 +176,41 @@ class OpenCVKernel:
         if source is PixelOrder.GRAY:
             out[...] = self.linear_exact(pixels, width, height)[..., None]
             return
-        if source.channels == 3 and pixels.shape[:2] == (height, width):
-            if source is target:
-                out[...] = pixels
-            else:
-                self._write(cv2.cvtColor, pixels, self._swap[source, target], out)
-            return
-        if source.channels == 3:
-            # Four channels fill a SIMD lane: widening, resizing and narrowing them takes 0.8 of
-            # the time that three channels take (benchmarks/results/overhead.json). The widening
-            # puts red first, so what follows is as if the frame had been RGBA.
-            if self._wide.shape[:2] != pixels.shape[:2]:
-                self._wide = np.empty((*pixels.shape[:2], 4), dtype=np.uint8)
-            pixels = cv2.cvtColor(pixels, self._widen[source], dst=self._wide)
-            source = PixelOrder.RGBA
-        first = PixelOrder.RGB if source is PixelOrder.RGBA else PixelOrder.BGR
-        if pixels.shape[:2] != (height, width):
-            if self._small.shape[:2] != (height, width):
-                self._small = np.empty((height, width, 4), dtype=np.uint8)
-            pixels = cv2.resize(
-                pixels, (width, height), dst=self._small, interpolation=cv2.INTER_LINEAR_EXACT
-            )
-        self._write(cv2.cvtColor, pixels, self._narrow[first, target], out)
+        same_size = pixels.shape[:2] == (height, width)
+        if source is target and same_size:
+            out[...] = pixels
+        elif source is target:
+            self._write(cv2.resize, pixels, (width, height), out, interpolation=self._exact)
+        else:
+            if not same_size:
+                shape = (height, width, source.channels)
+                if self._small.shape != shape:
+                    self._small = np.empty(shape, dtype=np.uint8)
+                pixels = cv2.resize(
+                    pixels, (width, height), dst=self._small, interpolation=self._exact
+                )
+            self._write(cv2.cvtColor, pixels, self._conversions[source, target], out)
 
     @staticmethod
-    def _write(function: Any, pixels: Pixels, argument: Any, out: NDArray[Any]) -> None:
+    def _write(
+        function: Any, pixels: Pixels, argument: Any, out: NDArray[Any], **options: Any
+    ) -> None:
         """Call `function(pixels, argument)` so that its result lands in `out`."""
         target = out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out
-        result = function(pixels, argument, dst=target)
-        if result is not target and not np.shares_memory(result, target):
+        result = function(pixels, argument, dst=target, **options)
+        if result is not target and not np.may_share_memory(result, target):
             target[...] = result
 
     def lookup(self, pixels: Pixels, table: NDArray[Any], out: NDArray[Any]) -> None:
         """See `Kernel.lookup`."""
-        if table.dtype == np.int8 or pixels.shape[2] == 1 or not out.flags.c_contiguous:
-            # OpenCV drops a last axis of one, and takes int8 tables for uint8 ones.
+        if pixels.shape[2] == 1 or not out.flags.c_contiguous:
+            # OpenCV drops a last axis of one, and cannot write to planes.
             NumpyKernel().lookup(pixels, table, out)
-        else:
-            self._write(self._cv2.LUT, pixels, table[None], out)
+            return
+        if table.dtype == np.int8:
+            # OpenCV 4 takes int8 tables for uint8 ones; the bits are the same.
+            table, out = table.view(np.uint8), out.view(np.uint8)
+        self._write(self._cv2.LUT, pixels, table[None], out)
 
 
 def default_kernel() -> Kernel:
