@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mejiro_runtime.card import ArtifactCard
-from mejiro_runtime.errors import BundleError, UsageError
-from mejiro_runtime.fields import parse_json
+from mejiro_runtime.errors import BundleError, SpecError, UsageError
+from mejiro_runtime.fields import CONTROL_CHARACTERS, parse_json
 from mejiro_runtime.files import sha256_of
 from mejiro_runtime.manifest import (
     CHECKSUMS_NAME,
@@ -72,14 +73,20 @@ def open_bundle(folder: Path) -> Bundle:
             raise BundleError(f"{folder} has no {path.name}, so it is not a whole bundle; {_AGAIN}")
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise BundleError(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes; {_AGAIN}")
+    manifest_bytes, sums = manifest_path.read_bytes(), sums_path.read_bytes()
+    digest = hashlib.sha256(manifest_bytes).hexdigest()
+    # First the bytes: what a damaged manifest seems to say is no news.
+    if f"{digest}  {MANIFEST_NAME}".encode() not in sums.split(b"\n"):
+        raise BundleError(
+            f"{MANIFEST_NAME} and {CHECKSUMS_NAME} do not agree: one was altered; {_AGAIN}"
+        )
     try:
-        manifest_bytes, sums = manifest_path.read_bytes(), sums_path.read_text(encoding="utf-8")
         value = parse_json(manifest_bytes.decode("utf-8"), str(manifest_path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"{manifest_path} cannot be read: {error}; {_AGAIN}") from None
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{manifest_path} is not UTF-8: {error}; {_AGAIN}") from None
     manifest = Manifest.from_json(value)
-    if checksums_text(sha256_of(manifest_path), manifest) != sums:
-        raise BundleError(f"{MANIFEST_NAME} and {CHECKSUMS_NAME} do not agree; {_AGAIN}")
+    if checksums_text(digest, manifest).encode() != sums:
+        raise BundleError(f"{CHECKSUMS_NAME} does not list the files of {MANIFEST_NAME}; {_AGAIN}")
     _check_files(folder, manifest)
     return Bundle(folder, manifest, read_labels(folder / manifest.labels))
 
@@ -109,24 +116,37 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError(f"{path} has been altered: its checksum is another; {_AGAIN}")
 
 
-def _walk(folder: Path, prefix: str = "") -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
     """Give every file below `folder` by its relative path; anything but a file is refused."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            mode = entry.stat(follow_symlinks=False).st_mode
-            path = f"{prefix}{entry.name}"
-            if stat.S_ISDIR(mode):
-                yield from _walk(Path(entry.path), f"{path}/")
-            elif stat.S_ISREG(mode):
-                yield path
-            else:
-                raise BundleError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                path = f"{prefix}{entry.name}"
+                if stat.S_ISDIR(mode):
+                    waiting.append(f"{path}/")
+                elif stat.S_ISREG(mode):
+                    yield path
+                else:
+                    raise BundleError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
 
 
 def read_labels(path: Path) -> tuple[Label, ...]:
-    """Read labels.txt: one class a line, ``SYNSET<TAB>NAME``, the synset possibly empty."""
+    """Read labels.txt: one class a line, ``SYNSET<TAB>NAME``, the synset possibly empty.
+
+    Raises BundleError if it is not such a text.
+    """
+    try:
+        # Not splitlines, which also splits at characters that a name may hold.
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path.name} is not UTF-8: {error}; {_AGAIN}") from None
     labels = []
-    for index, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for index, line in enumerate(text.removesuffix("\n").split("\n") if text else ()):
+        if CONTROL_CHARACTERS.search(line):
+            raise BundleError(f"line {index + 1} of {path.name} holds control characters; {_AGAIN}")
         synset, tab, name = line.partition("\t")
         labels.append(
             Label(index=index, name=name if tab else synset, synset=synset if tab else "")
@@ -135,5 +155,13 @@ def read_labels(path: Path) -> tuple[Label, ...]:
 
 
 def labels_text(labels: tuple[Label, ...]) -> str:
-    """Return the text of labels.txt that `read_labels` reads back."""
+    """Return the text of labels.txt that `read_labels` reads back.
+
+    Raises SpecError for a label that it could not hold.
+    """
+    for label in labels:
+        if "\t" in label.synset or CONTROL_CHARACTERS.search(label.synset + label.name):
+            raise SpecError(
+                f"label {label.index} holds a tab or control characters: {label.name!r}"
+            )
     return "".join(f"{label.synset}\t{label.name}\n" for label in labels)

@@ -108,7 +108,7 @@ class ArtifactCard:
     evaluation: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not self.file or Path(self.file).name != self.file:
+        if self.file in ("", "..") or Path(self.file).name != self.file:
             raise SpecError(f"a card names a file beside it, found '{self.file}'")
         background = self.output.background
         if background is not None and self.labels and not 0 <= background < len(self.labels):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from mejiro_runtime.errors import SpecError
 
 Choice = TypeVar("Choice", bound=Enum)
 _MISSING: Any = object()
+# C0 and C1 but for the tab, and lone surrogates, which no file can hold as UTF-8.
+CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Fields:
@@ -41,8 +44,11 @@ class Fields:
         return value
 
     def text(self, name: str, default: str = _MISSING) -> str:
-        """Return a string."""
-        return str(self._take(name, default, str))
+        """Return a string of one line; control characters could rewrite the terminal they reach."""
+        value = str(self._take(name, default, str))
+        if CONTROL_CHARACTERS.search(value):
+            raise SpecError(f"{self._what}: '{name}' holds control characters: {value!r}")
+        return value
 
     def integer(self, name: str, default: int = _MISSING) -> int:
         """Return a whole number."""
@@ -50,17 +56,23 @@ class Fields:
 
     def number(self, name: str, default: float = _MISSING) -> float:
         """Return a finite number."""
-        value = float(self._take(name, default, int, float))
-        if not math.isfinite(value):
-            raise SpecError(f"{self._what}: '{name}' must be finite, found {value}")
-        return value
+        return self._finite(name, self._take(name, default, int, float))
 
     def numbers(self, name: str, default: tuple[float, ...] = _MISSING) -> tuple[float, ...]:
         """Return a list of finite numbers, as a tuple."""
         values = self._take(name, default, list)
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
             raise SpecError(f"{self._what}: '{name}' must be a list of numbers")
-        return tuple(float(v) for v in values)
+        return tuple(self._finite(name, v) for v in values)
+
+    def _finite(self, name: str, value: float) -> float:
+        try:
+            number = float(value)
+        except OverflowError:  # JSON's integers have no limit
+            number = math.inf
+        if not math.isfinite(number):
+            raise SpecError(f"{self._what}: '{name}' must be finite, found {_short(value)}")
+        return number
 
     def flag(self, name: str, default: bool = _MISSING) -> bool:
         """Return true or false."""
@@ -106,6 +118,12 @@ class Fields:
         if self._left:
             names = ", ".join(f"'{name}'" for name in sorted(self._left))
             raise SpecError(f"{self._what} has unknown fields: {names}")
+
+
+def _short(value: object) -> str:
+    """Return a value as a message shows it: numbers may have thousands of digits."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _kind(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BundleError, SpecError
-from mejiro_runtime.fields import Fields
+from mejiro_runtime.fields import CONTROL_CHARACTERS, Fields
 
 MANIFEST_SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
@@ -87,6 +88,13 @@ class Manifest:
             raise SpecError(f"a bundle's artifacts need different names, found {', '.join(names)}")
         for path in self.files:
             check_relative(path)
+        for path in (self.labels, self.golden.frames, *self._golden_paths()):
+            if path not in self.files:
+                raise SpecError(f"the manifest speaks of {path} but does not list it as a file")
+
+    def _golden_paths(self) -> Iterator[str]:
+        for entry in self.golden.expected:
+            yield from (entry.inputs, entry.outputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` gives back an equal manifest without labels."""
@@ -186,14 +194,15 @@ def _golden_from_json(value: Any) -> GoldenOutputs:
 
 def check_relative(path: str) -> str:
     """Return `path` if it stays inside the bundle's folder, else raise BundleError."""
-    parts = PurePosixPath(path).parts
-    inside = parts and not path.startswith("/") and ".." not in parts
+    plain = PurePosixPath(path)
     if (
-        not inside
+        str(plain) != path
+        or plain.is_absolute()
+        or not plain.parts
+        or ".." in plain.parts
         or "\\" in path
-        or "\0" in path
         or ":" in path
-        or str(PurePosixPath(path)) != path
+        or CONTROL_CHARACTERS.search(path)
     ):
         raise BundleError(
             f"the bundle names the path '{path}', which leaves its folder or is not plain; "

@@ -20,6 +20,8 @@ from mejiro_runtime.kernels import Kernel, Pixels, default_kernel
 from mejiro_runtime.types import PixelOrder
 
 MAX_SIDE = 16_384
+# Far beyond any model's, and 255 times it still fits a float32.
+MAX_FACTOR = 1e30
 
 
 class ResizeMode(str, Enum):
@@ -101,15 +103,27 @@ class InputSpec:
                     f"{name} needs 1 value or one for each of {self.order.channels} channels, "
                     f"found {len(values)}"
                 )
-            if not np.isfinite(values).all():
-                raise SpecError(f"{name} must be finite numbers, found {list(values)}")
-        if self.quantization is not None:
-            if self.dtype is TensorType.FLOAT32:
-                raise SpecError("a float32 input has no quantization; leave one of the two out")
-            if not (np.isfinite(self.quantization.scale) and self.quantization.scale > 0):
+            if not all(abs(value) <= MAX_FACTOR for value in values):
                 raise SpecError(
-                    f"quantization scale must be above 0, found {self.quantization.scale}"
+                    f"{name} must be numbers up to {MAX_FACTOR:g}, found {list(values)}"
                 )
+        if self.quantization is not None:
+            self._check_quantization(self.quantization)
+
+    def _check_quantization(self, quantization: Quantization) -> None:
+        if self.dtype is TensorType.FLOAT32:
+            raise SpecError("a float32 input has no quantization; leave one of the two out")
+        if not 1 / MAX_FACTOR <= quantization.scale <= MAX_FACTOR:
+            raise SpecError(
+                f"quantization scale must be {1 / MAX_FACTOR:g} to {MAX_FACTOR:g}, "
+                f"found {quantization.scale}"
+            )
+        limits = np.iinfo(self.dtype.value)
+        if not limits.min <= quantization.zero_point <= limits.max:
+            raise SpecError(
+                f"quantization zero_point must be a {self.dtype.value}, "
+                f"found {quantization.zero_point}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -114,6 +114,8 @@ def verify(bundle: Bundle, model: Model) -> Verification:
             tensor.shape != model.card.input.shape
             or tensor.dtype != model.card.input.dtype.value
             or wanted.shape != (len(bundle.labels),)
+            or wanted.dtype != np.float32
+            or not np.isfinite(wanted).all()
         ):
             raise BundleError(
                 f"golden frame {index} does not fit {model.card.file}; write it again"
