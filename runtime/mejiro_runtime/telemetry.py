@@ -25,7 +25,8 @@ def _first_line(*paths: str) -> str | None:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        if line := text.replace("\\0", "").strip():
+        # A device tree ends its texts with a NUL.
+        if line := text.replace("\0", "").strip():
             return line.splitlines()[0]
     return None
 
