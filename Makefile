@@ -63,7 +63,7 @@ check: $(STAMP) ## Lint, check formatting and types, and the borders between pac
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(STAMP) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
