@@ -1,4 +1,7 @@
-"""Do what each command of `mejiro-run` asks: open, run, and print."""
+"""Do what each command of `mejiro-run` asks: open, run, and print.
+
+`run` starts quickest: what only other commands need is imported in their functions.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,10 @@ import json
 import sys
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mejiro_runtime import bench as benchmark
 from mejiro_runtime import telemetry
 from mejiro_runtime.bundle import Bundle, open_bundle
-from mejiro_runtime.doctor import examine
 from mejiro_runtime.errors import UsageError
 from mejiro_runtime.latency import Distribution, LatencyRecorder, LatencyReport
 from mejiro_runtime.model import Model, open_model
@@ -22,8 +23,9 @@ from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink, format_ms
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
 from mejiro_runtime.sources import open_source
-from mejiro_runtime.verify import Verification
-from mejiro_runtime.verify import verify as verify_bundle
+
+if TYPE_CHECKING:
+    from mejiro_runtime.verify import Verification
 
 
 def _print(text: str = "") -> None:
@@ -125,11 +127,13 @@ def run(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Measure and print a latency report."""
+    from mejiro_runtime.bench import measure
+
     _positive(options.frames, "frames")
     source = open_source(options.source)
     bundle, model, load_ns = _open(options)
     with model:
-        report = benchmark.measure(source, model, frames=options.frames, load_ns=load_ns)
+        report = measure(source, model, frames=options.frames, load_ns=load_ns)
         context = _context(bundle, model, source.description)
     if options.json:
         _print_json({**context, **report.to_json()})
@@ -187,6 +191,8 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def _verify_artifacts(bundle: Bundle, options: argparse.Namespace) -> list[Verification]:
+    from mejiro_runtime.verify import verify as verify_bundle
+
     cards = [choose_card(bundle, artifact=options.artifact, backend=options.backend)]
     if options.artifact is None and options.backend is None:
         cards = runnable_cards(bundle)
@@ -261,6 +267,8 @@ def info(options: argparse.Namespace) -> int:
 
 def doctor(options: argparse.Namespace) -> int:
     """Tell what this device has; with a bundle, also whether it verifies here."""
+    from mejiro_runtime.doctor import examine
+
     found = examine()
     verdicts: list[Verification] = []
     if not options.json:

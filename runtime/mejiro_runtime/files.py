@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +28,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whoever reads `path` meanwhile sees the old file or the new one, never half of either.
     """
+    import tempfile  # only writers need it, and it costs every reader milliseconds
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     os.close(handle)

@@ -10,16 +10,15 @@ import importlib
 import importlib.util
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 from mejiro_runtime.preprocess import Quantization
@@ -52,10 +51,10 @@ def installed() -> tuple[str, ...]:
 
 def version_of(engine: str) -> str:
     """Return the installed version of one of `ENGINES`."""
-    try:
-        return metadata.version(engine)
-    except metadata.PackageNotFoundError:
-        return str(getattr(sys.modules.get(engine), "__version__", "unknown"))
+    module = ENGINES[engine].partition(".")[0]
+    if module in sys.modules and engine == "tensorflow":
+        return str(sys.modules[module].__version__)
+    return distributions.version_of(engine, module=module) or "unknown"
 
 
 def choose(request: BackendRequest) -> tuple[str, str | None]:
@@ -99,6 +98,15 @@ def _interpreter_module(engine: str) -> Any:
         ) from error
 
 
+def _scratch_file() -> IO[bytes]:
+    """Return a file without a name, in memory where the system has such."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("mejiro-log"), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()
+
+
 @contextmanager
 def _native_log() -> Iterator[list[str]]:
     """Keep what the engine's C++ prints to stderr while it loads; give it as lines afterwards.
@@ -112,7 +120,7 @@ def _native_log() -> Iterator[list[str]]:
     except (OSError, ValueError, AttributeError):
         yield lines
         return
-    with tempfile.TemporaryFile() as log:
+    with _scratch_file() as log:
         os.dup2(log.fileno(), 2)
         try:
             yield lines
@@ -218,3 +226,8 @@ def _describe(detail: dict[str, Any]) -> TensorInfo:
         dtype=np.dtype(detail["dtype"]).name,
         quantization=quantization,
     )
+
+
+def open_file(path: Path, request: BackendRequest) -> LiteRTBackend:
+    """Load a TFLite file into the engine that `request` asks for; see `open_backend`."""
+    return LiteRTBackend(path, request)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 
@@ -49,10 +49,8 @@ def installed() -> tuple[str, ...]:
 def version_of(engine: str) -> str:
     """Return the installed version of ONNX Runtime, whichever distribution brought it."""
     for distribution in (engine, *_DISTRIBUTIONS):
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
+        if (version := distributions.version_of(distribution, module="onnxruntime")) is not None:
+            return version
     return "unknown"
 
 
@@ -153,3 +151,8 @@ def _describe(value: Any) -> TensorInfo:
     """Translate ONNX Runtime's description of a tensor; it states no quantization."""
     shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
     return TensorInfo(name=value.name, shape=shape, dtype=_DTYPES.get(value.type, value.type))
+
+
+def open_file(path: Path, request: BackendRequest) -> OnnxRuntimeBackend:
+    """Load an ONNX file into the provider that `request` asks for; see `open_backend`."""
+    return OnnxRuntimeBackend(path, request)
