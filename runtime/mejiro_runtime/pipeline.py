@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter_ns
@@ -19,6 +20,7 @@ from mejiro_runtime.sources import Source
 from mejiro_runtime.types import Frame, Result
 
 DROPPED_OLDER = "a newer frame came"
+CLOSE_TIMEOUT_S = 5.0
 
 
 class NewestSlot:
@@ -34,11 +36,13 @@ class NewestSlot:
     def put(self, frame: Frame) -> bool:
         """Leave `frame`, in place of an older one; False once the reader has gone."""
         with self._ready:
+            if self._ended:
+                return False
             if self._frame is not None:
                 self.dropped += 1
             self._frame = frame
             self._ready.notify()
-            return not self._ended
+            return True
 
     def end(self, error: BaseException | None = None) -> None:
         """Say that no frame will come any more, or be taken; `error` is raised by the reader."""
@@ -106,9 +110,10 @@ class Pipeline:
             for frame in self.source.frames():
                 if not self._slot.put(frame):
                     break
-        except Exception as caught:  # noqa: BLE001 - handed to the reader, which raises it where it is seen
+        except BaseException as caught:  # noqa: BLE001 - the reader raises it, where it is seen
             error = caught
-        self._slot.end(error)
+        finally:
+            self._slot.end(error)
 
     def __enter__(self) -> Pipeline:
         self.source.__enter__()
@@ -124,11 +129,21 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self._slot.end()
-        if self._thread is not None:
-            # A camera that hangs must not keep the program from ending.
-            self._thread.join(timeout=5)
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._close_source, kind, error, trace)
             for sink in self.sinks:
-                sink.close()
-        finally:
-            self.source.__exit__(kind, error, trace)
+                stack.callback(sink.close)
+
+    def _close_source(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread is not None:
+            self._thread.join(timeout=CLOSE_TIMEOUT_S)
+            if self._thread.is_alive():
+                # A camera that hangs must not keep the program from ending, and taking it away
+                # from a thread that still reads it would crash; it goes when the program does.
+                return
+        self.source.__exit__(kind, error, trace)
