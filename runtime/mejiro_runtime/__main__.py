@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mejiro_runtime._version import __version__
 from mejiro_runtime.errors import MejiroError
@@ -22,8 +24,16 @@ EXAMPLES = """examples:
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """Parse a command line; say what is wrong with it in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and where to find help, and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+
+
 def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[Parser],
     name: str,
     summary: str,
     example: str,
@@ -56,9 +66,9 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of `mejiro-run`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mejiro-run",
         description="Run a Mejiro bundle on this device.",
         epilog=EXAMPLES,
@@ -112,33 +122,55 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
+    _prepare_output(json=options.json)
     try:
         from mejiro_runtime import commands
 
         code: int = getattr(commands, options.command)(options)
         sys.stdout.flush()
         return code
-    except MejiroError as error:
-        if options.debug:
-            raise
-        print(f"mejiro-run: error: {error}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         if options.debug:
             raise
         print("mejiro-run: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone (`| head`), which is no fault of this command.
+        _abandon_output()
         return 1
-    except (OSError, MemoryError) as error:
+    except (MejiroError, OSError, MemoryError) as error:
         if options.debug:
             raise
-        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        where = getattr(error, "filename", None)
-        print(f"mejiro-run: error: {where + ': ' if where else ''}{text}", file=sys.stderr)
-        return 1
+        print(f"mejiro-run: error: {one_line(error)}", file=sys.stderr)
+        _abandon_output()
+        return error.exit_code if isinstance(error, MejiroError) else 1
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an error says as one line that cannot rewrite the terminal.
+
+    File names and damaged files may hold anything.
+    """
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return "".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in text)
+
+
+def _prepare_output(*, json: bool) -> None:
+    """Let any label be printed: JSON is UTF-8, and a terminal that lacks a letter gets its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if json:
+            sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _abandon_output() -> None:
+    """Drop what standard output cannot take, or Python would complain about it at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

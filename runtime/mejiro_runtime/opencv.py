@@ -12,7 +12,9 @@ import os
 import sys
 from typing import Any
 
-from mejiro_runtime.errors import MissingPackage
+from mejiro_runtime.errors import MejiroError, MissingPackage
+
+MAX_PICTURE_PIXELS = 1 << 28
 
 
 def available() -> bool:
@@ -23,12 +25,25 @@ def available() -> bool:
 
 
 def load(purpose: str) -> Any:
-    """Return the `cv2` module, or raise MissingPackage saying that `purpose` needs it."""
+    """Return the `cv2` module, or raise MissingPackage saying that `purpose` needs it.
+
+    Raises MejiroError where it is installed but broken.
+    """
     # Its own warnings about files it cannot open go to stderr; the runtime says it in one line.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # A file of a few bytes may claim to be a picture of gigabytes.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PICTURE_PIXELS))
     try:
         return importlib.import_module("cv2")
     except ImportError as error:
+        if available():
+            reason = str(error).strip().splitlines()
+            raise MejiroError(
+                f"{purpose} needs OpenCV, which is installed but cannot be imported: "
+                f"{reason[-1] if reason else type(error).__name__}; "
+                "install opencv-python-headless again, for this Python and numpy"
+            ) from error
         raise MissingPackage(
             "opencv-python-headless",
             purpose=purpose,
