@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from time import perf_counter_ns
 from typing import TextIO
 
@@ -18,6 +19,16 @@ def format_ms(duration_ns: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
+def fit_columns(text: str, columns: int) -> str:
+    """Return as much of `text` as fits `columns` of a terminal, where East Asian ones take two."""
+    used = 0
+    for index, character in enumerate(text):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > columns:
+            return text[:index]
+    return text
+
+
 class LinesSink:
     """Write one plain line a frame."""
 
@@ -26,10 +37,12 @@ class LinesSink:
 
     def show(self, frame: Frame, result: Result) -> None:
         """See `Sink.show`."""
-        best = result.top[0]
         cost = format_ms(result.timing.frame_to_label_ns)
         name = result.name or str(result.index)
-        self._stream.write(f"{name}: {best.label.short} {best.score:.3f} ({cost} ms)\n")
+        seen = f"{result.top[0].label.short} {result.top[0].score:.3f}" if result.top else "nothing"
+        self._stream.write(f"{name}: {seen} ({cost} ms)\n")
+        # Whoever reads a pipe wants this frame's line now, not when 8 KiB have gathered.
+        self._stream.flush()
 
     def close(self) -> None:
         """See `Sink.close`."""
@@ -74,7 +87,7 @@ class TableSink:
             lines.append(f"{answer.score:6.3f} {bar:<{BAR_CELLS}} {answer.label.short}")
         width = self._columns()
         up = f"\x1b[{self._drawn_lines}A" if self._drawn_lines else ""
-        body = "".join(f"\x1b[2K{line[:width]}\n" for line in lines)
+        body = "".join(f"\x1b[2K{fit_columns(line, width)}\n" for line in lines)
         self._stream.write(up + body)
         self._stream.flush()
         self._drawn_lines, self._drawn_at_ns = len(lines), now

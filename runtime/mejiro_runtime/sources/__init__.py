@@ -40,7 +40,7 @@ def open_source(text: str) -> Source:
     if colon and kind in SOURCES:
         return SOURCES[kind](rest)
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():
         from mejiro_runtime.sources.pictures import PictureSource, picture_files
 
         return PictureSource(picture_files(path), description=f"pictures of {path.name}")

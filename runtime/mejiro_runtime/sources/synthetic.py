@@ -65,9 +65,12 @@ class SyntheticSource:
         across = (np.arange(self.width) % 256).astype(np.uint8)[None, :, None]
         down = (2 * np.arange(self.height) % 256).astype(np.uint8)[:, None, None]
         for step in range(DISTINCT_FRAMES):
-            noise = rng.integers(0, 32, (self.height, self.width, 3), dtype=np.uint8)
+            pixels = rng.integers(0, 32, (self.height, self.width, 3), dtype=np.uint8)
             # uint8 sums wrap around at 256, which is what makes the stripes repeat.
-            self._pictures.append(noise + across + down + np.uint8(16 * step))
+            pixels += across
+            pixels += down
+            pixels += np.uint8(16 * step)
+            self._pictures.append(pixels)
         return self
 
     def __exit__(
