@@ -30,12 +30,12 @@ __all__ = [
 class BackendRow:
     """Say which files a backend runs and where its code is.
 
-    `module` offers ``installed()``, ``version_of(engine)`` and ``choose(request)``.
+    `module` offers ``installed()``, ``version_of(engine)``, ``choose(request)`` and
+    ``open_file(path, request)``, which returns a Backend.
     """
 
     format: Format
     module: str
-    type_name: str
 
     def load(self) -> Any:
         """Import the backend's module, which imports no engine yet."""
@@ -43,10 +43,8 @@ class BackendRow:
 
 
 BACKENDS: dict[str, BackendRow] = {
-    "litert": BackendRow(Format.TFLITE, "mejiro_runtime.backends.litert", "LiteRTBackend"),
-    "onnxruntime": BackendRow(
-        Format.ONNX, "mejiro_runtime.backends.onnxruntime", "OnnxRuntimeBackend"
-    ),
+    "litert": BackendRow(Format.TFLITE, "mejiro_runtime.backends.litert"),
+    "onnxruntime": BackendRow(Format.ONNX, "mejiro_runtime.backends.onnxruntime"),
 }
 
 
@@ -100,7 +98,7 @@ def open_backend(
     engine, _ = module.choose(request)
     verdict = probe(path, request, engine, module.version_of(engine), precision)
     if verdict.works:
-        opened: Backend = getattr(module, row.type_name)(path, request)
+        opened: Backend = module.open_file(path, request)
         return opened
     failure = f"{engine} {verdict.version} {verdict.reason}"
     for other in module.installed() if request.allow_fallback else ():
@@ -109,7 +107,7 @@ def open_backend(
             other != engine
             and probe(path, second, other, module.version_of(other), precision).works
         ):
-            backend: Backend = getattr(module, row.type_name)(path, second)
+            backend: Backend = module.open_file(path, second)
             backend.info = replace(backend.info, requested=str(request), fallback=failure)
             return backend
     raise BackendError(

@@ -8,11 +8,11 @@ the verdict is kept by engine, version, numpy, CPU and arithmetic, and asked onl
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import platform
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,14 @@ from mejiro_runtime.card import Precision
 from mejiro_runtime.files import write_json
 
 TIMEOUT_S = 120
+# The child imports from where this process does. `python -m` would look into the working folder
+# first, and that may be a stranger's bundle with a json.py in it.
+_CHILD = """
+import sys
+sys.path[:] = sys.argv.pop(1).split("\\n")
+from mejiro_runtime.backends.probe import main
+sys.exit(main(sys.argv[1:]))
+"""
 _CPU_LINES = ("model name", "Hardware", "CPU part", "CPU implementer", "flags", "Features")
 
 
@@ -41,12 +49,19 @@ class Verdict:
     lasting: bool = False
 
 
-def cache_folder() -> Path:
-    """Return where verdicts are kept: $MEJIRO_CACHE, else the user's cache folder."""
+def cache_folder() -> Path | None:
+    """Return where verdicts are kept: $MEJIRO_CACHE, else the user's cache folder.
+
+    None for a user without a home, as a service may be.
+    """
     if chosen := os.environ.get("MEJIRO_CACHE"):
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "mejiro"
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "mejiro"
+    try:
+        return Path.home() / ".cache" / "mejiro"
+    except RuntimeError:
+        return None
 
 
 def cpu_identity(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -59,12 +74,15 @@ def cpu_identity(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.machine() + "\n" + "\n".join(sorted(wanted))
 
 
-def _cache_file(engine: str, version: str, variant: str, precision: Precision) -> Path:
+def _cache_file(engine: str, version: str, variant: str, precision: Precision) -> Path | None:
+    folder = cache_folder()
+    if folder is None:
+        return None
     key = "\n".join(
         [engine, version, variant, precision.value, np.__version__, sys.version, cpu_identity()]
     )
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
-    return cache_folder() / f"engine-{digest}.json"
+    return folder / f"engine-{digest}.json"
 
 
 def probe(
@@ -76,15 +94,14 @@ def probe(
     will meet the same exception and report it. TensorFlow runs in this process already,
     so there is nothing to protect.
     """
-    if engine == "tensorflow" or os.environ.get("MEJIRO_PROBING"):
+    if engine == "tensorflow":
         return Verdict(engine, version, works=True)
     cache = _cache_file(engine, version, request.variant, precision)
-    kept = _read_verdict(cache, engine, version)
-    if kept is not None:
+    if cache and (kept := _read_verdict(cache, engine, version)):
         return kept
     verdict = _try_engine(path, request, engine, version)
     # An illegal instruction is the engine's fault; any other crash may be this one file's.
-    if verdict.lasting:
+    if cache and verdict.lasting:
         try:
             write_json(cache, {"works": verdict.works, "reason": verdict.reason})
         except OSError:
@@ -101,16 +118,13 @@ def _read_verdict(cache: Path, engine: str, version: str) -> Verdict | None:
 
 
 def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) -> Verdict:
-    command = [sys.executable, "-m", "mejiro_runtime.backends.probe"]
+    import subprocess  # costs milliseconds, and most starts find a verdict in the cache
+
+    command = [sys.executable, "-c", _CHILD, "\n".join(sys.path)]
     command += [str(path), str(request), str(request.threads)]
-    # The child must find this very package, wherever it was imported from.
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "MEJIRO_PROBING": "1", "PYTHONPATH": os.pathsep.join(paths)}
     try:
         done = subprocess.run(
             command,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -131,20 +145,15 @@ def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) 
 
 def main(arguments: list[str]) -> int:
     """Load a model and run it once on zeros: the child's whole life."""
-    from mejiro_runtime.backends import BACKENDS
-
     path, wanted, threads = arguments
     name, _, variant = wanted.partition(":")
-    row = BACKENDS[name]
     request = BackendRequest(name, variant, int(threads), allow_fallback=True)
-    backend = getattr(row.load(), row.type_name)(Path(path), request)
+    backend = importlib.import_module(f"mejiro_runtime.backends.{name}").open_file(
+        Path(path), request
+    )
     tensors = [
         np.zeros([max(1, size) for size in value.shape], dtype=value.dtype)
         for value in backend.inputs
     ]
     backend.infer(*tensors)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
