@@ -254,8 +254,12 @@ def info(options: argparse.Namespace) -> int:
     _print(f"  made by {manifest.made_by} for {manifest.target}, {len(bundle.labels)} classes")
     for card in manifest.artifacts:
         spec = card.input
-        earned = card.evaluation
-        score = f", top-1 {100 * earned['top1']:.1f}% of {earned['pictures']}" if earned else ""
+        earned = card.evaluation or {}
+        top1, pictures = earned.get("top1"), earned.get("pictures")
+        # The host wrote this for people; a card of other origin may hold anything there.
+        score = ""
+        if isinstance(top1, float) and isinstance(pictures, int):
+            score = f", top-1 {100 * top1:.1f}% of {pictures}"
         _print(
             f"  {card.file}: {card.precision.value}, {card.size_bytes / 1e6:.2f} MB, takes "
             f"{spec.width}x{spec.height} {spec.order.value} {spec.dtype.value} by "

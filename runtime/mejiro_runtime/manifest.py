@@ -128,6 +128,8 @@ class Manifest:
                 "upgrade mejiro-runtime on this device"
             )
         golden = Fields(fields.mapping("golden"), "manifest golden")
+        runtime = fields.mapping("runtime")
+        about_runtime = Fields(runtime, "manifest runtime")
         manifest = cls(
             name=fields.text("name"),
             made_by=fields.text("made_by"),
@@ -138,7 +140,7 @@ class Manifest:
                 count=golden.integer("count"),
                 expected=tuple(_golden_from_json(entry) for entry in golden.items("expected")),
             ),
-            runtime={k: str(v) for k, v in fields.mapping("runtime").items()},
+            runtime={name: about_runtime.text(name) for name in runtime},
             target=fields.text("target"),
             files={path: _file(path, entry) for path, entry in fields.mapping("files").items()},
         )

@@ -197,9 +197,14 @@ class LiteRTBackend:
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
         interpreter = self._interpreter
-        for index, tensor in zip(self._input_indices, tensors, strict=True):
-            interpreter.set_tensor(index, tensor)
-        interpreter.invoke()
+        try:
+            for index, tensor in zip(self._input_indices, tensors, strict=True):
+                interpreter.set_tensor(index, tensor)
+            interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"{self.info.engine} {self.info.version} failed to run this model: {error}"
+            ) from error
         return tuple(interpreter.get_tensor(index) for index in self._output_indices)
 
     def invoke(self) -> None:

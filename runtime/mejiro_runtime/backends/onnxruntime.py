@@ -81,7 +81,7 @@ class OnnxRuntimeBackend:
         options = ort.SessionOptions()
         options.intra_op_num_threads = request.threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would log of an error, the exception says too
         if request.variant == "unoptimized":
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         providers = [provider] if provider == CPU else [provider, CPU]
@@ -135,7 +135,12 @@ class OnnxRuntimeBackend:
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
         self._last = dict(zip(self._input_names, tensors, strict=True))
-        return tuple(self._session.run(self._output_names, self._last))
+        try:
+            return tuple(self._session.run(self._output_names, self._last))
+        except Exception as error:  # as above
+            raise ModelError(
+                f"onnxruntime {self.info.version} failed to run this model: {error}"
+            ) from error
 
     def invoke(self) -> None:
         """Run the engine once more on the last tensors: the bare cost, for comparison."""
