@@ -32,6 +32,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Return what argparse would make, without shutil, which would cost every start 2 ms."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(1).columns
+    except (OSError, ValueError):
+        columns = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=columns - 2)
+
+
 def _add(
     commands: argparse._SubParsersAction[Parser],
     name: str,
@@ -43,7 +52,7 @@ def _add(
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="write JSON to standard output")
@@ -72,7 +81,7 @@ def build_parser() -> Parser:
         prog="mejiro-run",
         description="Run a Mejiro bundle on this device.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"mejiro-runtime {__version__}")
@@ -122,6 +131,9 @@ def build_parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     options = build_parser().parse_args(arguments)
+    # numpy multiplies no matrices here. Its BLAS would start a thread a CPU all the same, and
+    # those would spin through the start and take memory from the engine.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _prepare_output(json=options.json)
     try:
         from mejiro_runtime import commands
