@@ -12,7 +12,7 @@ from pathlib import Path
 from mejiro.data.calibration import CalibrationSet
 from mejiro.data.folders import LabelledPicture
 from mejiro.errors import QualityError, UsageError
-from mejiro.export import export
+from mejiro.export import Exporter, export_with
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.evaluate import evaluate
 from mejiro_runtime.card import Format, Precision, card_path
@@ -70,21 +70,17 @@ def convert(
     if not kinds:
         raise UsageError("there is nothing to convert to; give a format and a precision")
     with _staging(out) as folder:
+        # One exporter for all: the files share their calibration, and the float graph.
+        exporter = Exporter(
+            model, calibration=calibration, full_integer=full_integer, on_progress=tell
+        )
         artifacts = [
-            export(
-                model,
-                format=format,
-                precision=precision,
-                out=folder,
-                calibration=calibration,
-                full_integer=full_integer,
-                on_progress=tell,
-            )
+            export_with(exporter, format=format, precision=precision, out=folder)
             for format, precision in dict.fromkeys(kinds)
         ]
         reference = None
         if scoring is not None:
-            reference = _reference(model, artifacts, folder / "reference", tell)
+            reference = _reference(exporter, artifacts, folder / "reference")
             tell(f"scoring on {len(scoring.pictures)} pictures")
             artifacts, reference = _score(artifacts, reference, scoring, on_progress)
         moved = tuple(_move(artifact, out) for artifact in artifacts)
@@ -94,14 +90,12 @@ def convert(
         return Conversion(artifacts=moved, reference=reference)
 
 
-def _reference(
-    model: FloatModel, artifacts: Sequence[Artifact], folder: Path, tell: Callable[[str], None]
-) -> Artifact:
+def _reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) -> Artifact:
     """Return the fp32 TFLite export: one of `artifacts`, or a new one that is not kept."""
     for artifact in artifacts:
         if (artifact.card.format, artifact.card.precision) == REFERENCE:
             return artifact
-    return export(model, format=REFERENCE[0], precision=REFERENCE[1], out=folder, on_progress=tell)
+    return export_with(exporter, format=REFERENCE[0], precision=REFERENCE[1], out=folder)
 
 
 def _score(

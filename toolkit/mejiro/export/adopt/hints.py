@@ -5,19 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from mejiro.data.normalize import Normalize
 from mejiro_runtime.card import Scores
 from mejiro_runtime.preprocess import ResizeMode
 from mejiro_runtime.types import PixelOrder
-
-
-class Normalize(str, Enum):
-    """Name the range of real numbers that pixels 0..255 are brought to."""
-
-    UNIT = "0..1"
-    SIGNED = "-1..1"
-    BYTES = "0..255"
-    CENTRED = "-128..127"
-    IMAGENET = "imagenet"  # to 0..1, then less ImageNet's mean, over its deviation
 
 
 class Background(str, Enum):

@@ -15,24 +15,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from mejiro.data.normalize import RANGES, Normalize, scale_and_offset
 from mejiro.errors import UsageError
 from mejiro.export.adopt.facts import ONLY_CLASSIFIERS, ModelFacts, Steps, TensorFacts
-from mejiro.export.adopt.hints import Hints, Normalize
+from mejiro.export.adopt.hints import Hints
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.preprocess import InputSpec, Layout, Quantization, ResizeMode, TensorType
 from mejiro_runtime.types import PixelOrder
 
-RANGES = {
-    Normalize.UNIT: (0.0, 1.0),
-    Normalize.SIGNED: (-1.0, 1.0),
-    Normalize.BYTES: (0.0, 255.0),
-    Normalize.CENTRED: (-128.0, 127.0),
-}
 TOLERANCE = 0.02
-# Mean and deviation of ImageNet's pixels in 0..1, RGB, as torchvision has made them customary.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 _CHOICES = "|".join(choice.value for choice in Normalize)
 
 
@@ -202,16 +193,8 @@ def _unquantized(facts: ModelFacts, dtype: TensorType, hints: Hints) -> Pixels:
 
 def _normalized(name: Normalize, order: PixelOrder) -> Pixels:
     """Return the pixel's way into a named range, for channels in `order`."""
-    if name is Normalize.IMAGENET:
-        if order.channels != 3:
-            raise UsageError("--normalize imagenet is for 3 channels; give --input-spec")
-        mean, std = IMAGENET_MEAN, IMAGENET_STD
-        if order is PixelOrder.BGR:
-            mean, std = mean[::-1], std[::-1]
-        scale = tuple(1 / 255 / s for s in std)
-        return Pixels(scale, tuple(-m / s for m, s in zip(mean, std, strict=True)), None, "")
-    low, high = RANGES[name]
-    return Pixels(((high - low) / 255,), (low,), None, "")
+    scale, offset = scale_and_offset(name, order)
+    return Pixels(scale, offset, None, "")
 
 
 def _described(facts: ModelFacts, order: PixelOrder) -> Pixels:
