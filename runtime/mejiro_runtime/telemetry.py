@@ -11,6 +11,15 @@ from typing import Any
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process ever held resident, in bytes; None off Unix."""
+    # Linux lets `ru_maxrss` of a new program begin at what its parent held before the exec, so a
+    # small program started by a large one would report the large one's memory.
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        for line in status.splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
     try:
         import resource
     except ImportError:
