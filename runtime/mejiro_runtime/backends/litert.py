@@ -148,6 +148,9 @@ class LiteRTBackend:
             try:
                 self._interpreter = module.Interpreter(**options)
                 self._interpreter.allocate_tensors()
+                inputs = self._interpreter.get_input_details()
+                outputs = self._interpreter.get_output_details()
+                accelerator = self._accelerator()
             except (ValueError, RuntimeError, SystemError, TypeError) as error:
                 reason = str(error).strip().splitlines()
                 raise ModelError(
@@ -156,13 +159,10 @@ class LiteRTBackend:
                 ) from error
             finally:
                 self.log = log
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
         self._input_indices = [detail["index"] for detail in inputs]
         self._output_indices = [detail["index"] for detail in outputs]
         self.inputs = tuple(_describe(detail) for detail in inputs)
         self.outputs = tuple(_describe(detail) for detail in outputs)
-        accelerator = self._accelerator()
         if request.variant == "xnnpack" and not accelerator.startswith("XNNPACK"):
             if not request.allow_fallback:
                 raise BackendError(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +88,14 @@ class OnnxRuntimeBackend:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         providers = [provider] if provider == CPU else [provider, CPU]
         try:
-            session = ort.InferenceSession(str(path), options, providers=providers)
+            # Its Python part would print to standard output and try once more on the CPU;
+            # older versions do so whatever they are told.
+            with redirect_stdout(StringIO()):
+                session = ort.InferenceSession(
+                    str(path), options, providers=providers, enable_fallback=0
+                )
+            self.inputs = tuple(_describe(value) for value in session.get_inputs())
+            self.outputs = tuple(_describe(value) for value in session.get_outputs())
         except Exception as error:  # its exceptions share no base of their own
             reason = str(error).strip().splitlines()
             raise ModelError(
@@ -100,8 +109,6 @@ class OnnxRuntimeBackend:
                 request, f"{provider} could not be started, ONNX Runtime took {used}"
             )
         self._session = session
-        self.inputs = tuple(_describe(value) for value in session.get_inputs())
-        self.outputs = tuple(_describe(value) for value in session.get_outputs())
         self._input_names = [value.name for value in self.inputs]
         self._output_names = [value.name for value in self.outputs]
         self._last: dict[str, NDArray[Any]] = {}
