@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -144,8 +145,6 @@ def test_a_download_is_used_for_any_size(keras: Any, keras_home: Path) -> None:
     published = keras.applications.MobileNetV2(weights=None, alpha=0.35, input_shape=(224, 224, 3))
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224.h5"
     (keras_home / "models").mkdir()
-    import h5py
-
     with h5py.File(keras_home / "models" / name, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, published)
     found = build("mobilenet-v2", options=SMALL)
@@ -202,3 +201,19 @@ def test_files_of_other_kinds_are_refused(tiny: Any, tmp_path: Path) -> None:
         load_weights_file(tmp_path / "absent.h5", tiny, download)
     with pytest.raises(WeightsError, match="is no weights file; give"):
         load_weights_file(tmp_path, tiny, download)
+
+
+def test_weights_that_point_at_other_files_are_refused(tiny: Any, tmp_path: Path) -> None:
+    path, secret = tmp_path / "w.weights.h5", tmp_path / "secret"
+    secret.write_bytes(os.urandom(4096))
+    tiny.save_weights(path)
+    with h5py.File(path, "a") as file:
+        name = "layers/dense/vars/1"
+        shape, dtype = file[name].shape, file[name].dtype
+        del file[name]
+        file.create_dataset(name, shape, dtype, external=[(str(secret), 0, 4096)])
+    before = tiny.get_weights()
+    with pytest.raises(WeightsError, match="external"):
+        load_weights_file(path, tiny, None)
+    for old, new in zip(before[-1:], tiny.get_weights()[-1:], strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -80,7 +80,7 @@ def test_random_weights_come_from_the_seed_alone() -> None:
     assert first.lineage["weights"] == {
         "kind": "none",
         "seed": 0,
-        "summary": "random weights, seed 0",
+        "summary": "random, seed 0",
     }
 
 

@@ -105,13 +105,13 @@ def build(
         keras_model, record = _pretrained(spec, architecture, new_head, options.seed)
     elif weights is Weights.NONE:
         keras_model = _at_random(spec, architecture, options.seed)
-        record = {"seed": options.seed, "summary": f"random weights, seed {options.seed}"}
+        record = {"seed": options.seed, "summary": f"random, seed {options.seed}"}
     else:
         keras_model = _at_random(spec, architecture, options.seed)
         record = load_weights_file(Path(weights), keras_model, spec.pretrained)
     kind = weights.value if isinstance(weights, Weights) else "file"
     record = {"kind": kind, **record}
-    _log.info("%s: %s", spec.name, record["summary"])
+    _log.info("%s has weights: %s", spec.name, record["summary"])
     return FloatModel(
         name=spec.name,
         keras_model=keras_model,

@@ -157,7 +157,7 @@ def open_file(
         "kind": "file",
         "file": path.name,
         "sha256": digest,
-        "summary": f"weights of {path.name} (SHA-256 {digest[:12]}…)",
+        "summary": f"from {path.name} (SHA-256 {digest[:12]}…)",
     }
     lineage = {"model": path.name, "weights": record, "made_with": made_with()}
     kind = _scores(path, keras_model, scores)

@@ -42,7 +42,7 @@ def load_keras_file(path: Path) -> Any:
         model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras and h5py raise a dozen kinds for a bad file
         raise ModelError(
-            f"{path} cannot be loaded ({first_line(error)}); save it again with Keras "
+            f"{path} cannot be loaded ({first_line(error)}); save it as .keras with Keras "
             f"{keras.__version__}"
         ) from None
     if not isinstance(model, keras.Model):

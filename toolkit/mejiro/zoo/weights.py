@@ -75,7 +75,7 @@ class PackagedTensors:
             "source": f"{self.distribution} {version}",
             "file": path.name,
             "sha256": self.sha256,
-            "summary": f"ImageNet weights from {self.distribution} {version}",
+            "summary": f"ImageNet, from {self.distribution} {version}",
         }
 
     def read(self, path: Path, keras_model: Any) -> None:
@@ -119,7 +119,7 @@ class KerasDownload:
         keras_model.set_weights(published.get_weights())
         return {
             "source": f"{_KERAS_HOST}, by keras.applications",
-            "summary": "ImageNet weights as keras.applications downloads them",
+            "summary": "ImageNet, as keras.applications downloads them",
         }
 
     def read(self, path: Path, keras_model: Any) -> None:
@@ -170,7 +170,7 @@ def load_weights_file(path: Path, keras_model: Any, pretrained: Any) -> dict[str
     return {
         "file": path.name,
         "sha256": digest,
-        "summary": f"weights of the file {path.name} (SHA-256 {digest[:12]}…)",
+        "summary": f"from the file {path.name} (SHA-256 {digest[:12]}…)",
     }
 
 
