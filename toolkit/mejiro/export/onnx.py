@@ -17,6 +17,12 @@ import numpy as np
 from mejiro.errors import ExportError
 from mejiro.export.graph import INPUT_NAME, OUTPUT_NAME
 from mejiro.export.onnx_check import check_onnx
+from mejiro.export.qdq import (
+    constants_of,
+    drop_idle_activations,
+    drop_requantizations,
+    move_activations_to_uint8,
+)
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
 from mejiro_runtime.card import Precision
@@ -45,8 +51,9 @@ def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) ->
         proto = _translate(data)
         _refuse_foreign_operators(proto, model)
         if precision is Precision.INT8:
-            _move_activations_to_uint8(proto)
-            _drop_requantizations(proto)
+            move_activations_to_uint8(proto)
+            drop_requantizations(proto)
+            drop_idle_activations(proto)
         _rename(proto)
         proto = onnxslim.slim(proto)
         if precision is Precision.FP16:
@@ -79,70 +86,6 @@ def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:
             f"{model.name} uses {', '.join(foreign)}, which tf2onnx cannot express in ONNX; "
             "export it as TFLite"
         )
-
-
-def _constants(proto: Any) -> dict[str, Any]:
-    """Return name -> initializer."""
-    return {value.name: value for value in proto.graph.initializer}
-
-
-def _move_activations_to_uint8(proto: Any) -> None:
-    """Make all int8 activations uint8 by adding 128 to their zero points: the same real numbers.
-
-    ONNX Runtime multiplies uint8 by int8 with its fastest kernels, and fuses all pairs around
-    them; with int8 activations it leaves whole operators in float on x86.
-    """
-    from onnx import numpy_helper
-
-    constants = _constants(proto)
-    moved: dict[str, Any] = {}
-    for node in proto.graph.node:
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or len(node.input) < 3:
-            continue
-        zero_point = constants.get(node.input[2])
-        if node.input[0] in constants or zero_point is None:  # a weight keeps its int8
-            continue
-        value = numpy_helper.to_array(zero_point)
-        if value.dtype != np.int8:
-            continue
-        name = f"{node.input[2]}_as_uint8"
-        moved[name] = numpy_helper.from_array((value.astype(np.int16) + 128).astype(np.uint8), name)
-        node.input[2] = name
-    proto.graph.initializer.extend(moved.values())
-    # The types of what was moved are no longer true; whoever needs them infers them.
-    del proto.graph.value_info[:]
-
-
-def _drop_requantizations(proto: Any) -> None:
-    """Remove each pair that dequantizes and quantizes again by the same scale and zero point.
-
-    The converter turns uint8 pixels into int8 first; as uint8 that step does nothing.
-    """
-    from onnx import numpy_helper
-
-    constants = _constants(proto)
-
-    def parameters(node: Any) -> tuple[Any, ...]:
-        arrays = [numpy_helper.to_array(constants[name]) for name in node.input[1:]]
-        return tuple((array.dtype, array.tolist()) for array in arrays)
-
-    made_by = {name: node for node in proto.graph.node for name in node.output}
-    graph_outputs = {value.name for value in proto.graph.output}
-    for node in list(proto.graph.node):
-        before = made_by.get(node.input[0]) if node.input else None
-        if (
-            node.op_type == "QuantizeLinear"
-            and before is not None
-            and before.op_type == "DequantizeLinear"
-            and node.output[0] not in graph_outputs
-            and parameters(node) == parameters(before)
-        ):
-            for user in proto.graph.node:
-                for place, name in enumerate(user.input):
-                    if name == node.output[0]:
-                        user.input[place] = before.input[0]
-            proto.graph.node.remove(node)
-    # Dequantizations that nothing uses any more fall away when the graph is slimmed.
 
 
 def _rename(proto: Any) -> None:
@@ -232,7 +175,7 @@ def _output_quantization(proto: Any) -> Quantization | None:
     from onnx import numpy_helper
 
     output = proto.graph.output[0].name
-    constants = _constants(proto)
+    constants = constants_of(proto)
     for node in proto.graph.node:
         if output in node.output and node.op_type == "QuantizeLinear":
             scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:])
