@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mejiro.tensorflow import load_keras
-from mejiro.zoo.weights import first_line
+from mejiro.zoo.weights import first_line, loading_whole
 from mejiro_runtime.card import Scores
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.fields import parse_json
@@ -39,7 +39,8 @@ def load_keras_file(path: Path) -> Any:
     _check_classes(path, _read_config(path))
     keras = load_keras()
     try:
-        model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
+        with loading_whole():
+            model = keras.saving.load_model(str(path), compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras and h5py raise a dozen kinds for a bad file
         raise ModelError(
             f"{path} cannot be loaded ({first_line(error)}); save it as .keras with Keras "

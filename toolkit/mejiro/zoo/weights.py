@@ -9,6 +9,7 @@ import importlib.util
 import os
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -177,12 +178,26 @@ def load_weights_file(path: Path, keras_model: Any, pretrained: Any) -> dict[str
 def _load_keras_weights(path: Path, keras_model: Any) -> None:
     load_keras()
     try:
-        keras_model.load_weights(str(path))
+        with loading_whole():
+            keras_model.load_weights(str(path))
     except Exception as error:  # noqa: BLE001 - Keras and h5py raise a dozen kinds for a bad file
         raise WeightsError(
             f"{path} does not fit the network ({first_line(error)}); give weights that were "
             "saved from the same network with the same classes"
         ) from None
+
+
+@contextlib.contextmanager
+def loading_whole() -> Iterator[None]:
+    """Make an error of Keras's warning that a layer keeps its random weights; hide the others.
+
+    Keras also warns so of `_operations_by_depth`, a second list of layers that it saves in the
+    first; of that one nothing is lost.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="Skipping nested container at '(?!_operations_by)")
+        yield
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -197,5 +212,7 @@ def _read_bytes(path: Path) -> bytes:
 def first_line(error: BaseException) -> str:
     """Return the beginning of an error's message, short enough to stand inside another one."""
     text = str(error).strip() or type(error).__name__
+    if text.startswith("A total of "):  # Keras counts what it could not load; why comes below
+        text = text.partition("\n")[2].strip() or text
     line = text.splitlines()[0].rstrip(".:")
     return line if len(line) <= 240 else line[:239] + "…"
