@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mejiro.data.normalize import Normalize
 from mejiro.errors import UsageError
 from mejiro.export.adopt.facts import Described, ModelFacts, Steps, TensorFacts
-from mejiro.export.adopt.hints import Hints, Normalize
+from mejiro.export.adopt.hints import Hints
 from mejiro.export.adopt.pixels import RANGES, TOLERANCE, input_spec_for, known_range
 from mejiro_runtime.card import Format, Precision
 from mejiro_runtime.errors import ModelError

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mejiro.data.labels import parse_labels
+from mejiro.data.normalize import Normalize
 from mejiro.errors import ExportError, UsageError
 from mejiro.export.adopt.answers import fit_labels, scores_for
 from mejiro.export.adopt.facts import (
@@ -18,7 +19,7 @@ from mejiro.export.adopt.facts import (
     classes_of,
     require_classifier,
 )
-from mejiro.export.adopt.hints import Background, Hints, Normalize
+from mejiro.export.adopt.hints import Background, Hints
 from mejiro.export.adopt.onnx_file import read_onnx
 from mejiro.export.adopt.pixels import input_spec_for
 from mejiro.export.adopt.tflite import read_tflite
