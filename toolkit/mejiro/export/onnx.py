@@ -115,6 +115,10 @@ def _rename(proto: Any) -> None:
         node.name = ""
     for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
         value.name = renamed(value.name)
+    # tf2onnx keeps constants in sets, so that their order is by chance.
+    constants = sorted(graph.initializer, key=lambda value: str(value.name))
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
 
 
 def _store_weights_as_float16(proto: Any) -> None:
@@ -159,6 +163,7 @@ def _finish(proto: Any) -> None:
     proto.producer_name, proto.producer_version = "mejiro", ""
     proto.doc_string = ""
     proto.graph.name, proto.graph.doc_string = "classifier", ""
+    del proto.graph.value_info[:]
     quantization = _output_quantization(proto)
     if quantization is not None:
         helper.set_model_props(
