@@ -13,6 +13,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python
 # What pip and uv are told alike: both distributions, editable, at the versions of constraints.txt.
 INSTALL := --quiet --constraint constraints.txt --editable ./runtime --editable '.[dev,pretrained]'
 
+BENCHMARKS := overhead startup convert zoo_accuracy
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -70,7 +72,7 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format .
 
 bench: $(STAMP) ## Measure every claim on this machine; results land in benchmarks/results/
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 constraints: ## Write constraints.txt anew from the newest versions that fit (needs uv)
 	@[ -n "$(UV)" ] || { echo "make constraints needs uv; install it with: pip install uv" >&2; exit 1; }
