@@ -197,20 +197,25 @@ class OpenCVKernel:
     ) -> None:
         """Call `function(pixels, argument)` so that its result lands in `out`."""
         target = out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out
-        result = function(pixels, argument, dst=target, **options)
+        # OpenCV writes to pixels that lie side by side in their rows, and refuses all else.
+        pixel_bytes = target.itemsize * (target.shape[2] if target.ndim == 3 else 1)
+        side_by_side = target.strides[1] == pixel_bytes and target.strides[-1] == target.itemsize
+        result = function(pixels, argument, dst=target if side_by_side else None, **options)
         if result is not target and not np.may_share_memory(result, target):
             target[...] = result
 
     def lookup(self, pixels: Pixels, table: NDArray[Any], out: NDArray[Any]) -> None:
         """See `Kernel.lookup`."""
-        if pixels.shape[2] == 1 or not out.flags.c_contiguous:
-            # OpenCV drops a last axis of one, and cannot write to planes.
-            NumpyKernel().lookup(pixels, table, out)
-            return
         if table.dtype == np.int8:
             # OpenCV 4 takes int8 tables for uint8 ones; the bits are the same.
             table, out = table.view(np.uint8), out.view(np.uint8)
-        self._write(self._cv2.LUT, pixels, table[None], out)
+        if pixels.shape[2] == 1 or out.strides[2] != out.itemsize:
+            # Planes, for an NCHW tensor, and single channels, whose axis OpenCV drops.
+            for channel, plane in enumerate(self._cv2.split(pixels)):
+                column = np.ascontiguousarray(table[:, channel])
+                self._write(self._cv2.LUT, plane, column, out[..., channel])
+        else:
+            self._write(self._cv2.LUT, pixels, table[None], out)
 
 
 def default_kernel() -> Kernel:
