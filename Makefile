@@ -73,6 +73,7 @@ format: $(STAMP) ## Format the code and mend what lint can mend
 
 bench: $(STAMP) ## Measure every claim on this machine; results land in benchmarks/results/
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@$(BIN)/python benchmarks/summary.py
 
 constraints: ## Write constraints.txt anew from the newest versions that fit (needs uv)
 	@[ -n "$(UV)" ] || { echo "make constraints needs uv; install it with: pip install uv" >&2; exit 1; }

@@ -61,6 +61,7 @@ class Ratio:
             "median": round(self.median, 4),
             "interval_95": [round(self.low, 4), round(self.high, 4)],
             "limit": self.limit,
+            "lower_is_better": self.lower_is_better,
             "reached": self.reached,
         }
 
