@@ -43,8 +43,12 @@ def read_arrays(path: Path, count: int) -> list[NDArray[Any]]:
             raise BundleError(
                 f"{path.name} unpacks to {unpacked} bytes, which is too much; {again}"
             )
-        with np.load(path, allow_pickle=False) as arrays:
-            return [arrays[array_name(index)] for index in range(count)]
+        with np.load(path, allow_pickle=False) as members:
+            arrays = [members[array_name(index)] for index in range(count)]
+        # A member that is no array comes back as its bytes.
+        if not all(isinstance(array, np.ndarray) for array in arrays):
+            raise BundleError(f"{path.name} holds what is not an array; {again}")
+        return arrays
     except BundleError:
         raise
     # What zipfile and numpy raise for a damaged file is open-ended: zlib.error, struct.error,
