@@ -32,11 +32,12 @@ with (folder / "calls").open("a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
 pins = pathlib.Path(sys.argv[sys.argv.index("--constraint") + 1]).read_text()
 (folder / "pins").write_text(pins)
+(folder / "cwd").write_text(str(pathlib.Path.cwd()))
 left = int((folder / "failures").read_text())
 if left:
     (folder / "failures").write_text(str(left - 1))
-    print("resolving", file=sys.stderr)
-    sys.exit("error: no route to host")
+    print("warning: trying again", file=sys.stderr)
+    sys.exit("error: no route\\n  to host " + "x" * 400)
 """
 
 
@@ -85,6 +86,8 @@ def test_uv_s_cache_is_tried_before_the_network(fake_uv: Path, tmp_path: Path) -
     assert words[-1] == "--offline"
     assert set(PACKAGES) | {str(tmp_path / "runtime.whl")} <= set(words)
     assert f"numpy=={metadata.version('numpy')}" in (fake_uv / "pins").read_text().splitlines()
+    # The settings of the project that it is called from would bind it.
+    assert Path((fake_uv / "cwd").read_text()) != Path.cwd()
     assert made.own
     assert made.installer == "uv"
     assert made.packages == {}
@@ -112,10 +115,13 @@ def test_a_failed_installation_leaves_nothing_and_says_what_to_do(
     (fake_uv / "failures").write_text("2")
     with pytest.raises(EnvironmentFailed) as caught:
         make_environment(tmp_path / "venv", tmp_path / "runtime.whl")
-    assert str(caught.value) == (
-        "the demo's own environment could not be installed (error: no route to host); connect to "
-        "a network, or pass --no-environment to run the bundle in the present environment"
+    message = str(caught.value)
+    assert "could not be installed (error: no route to host xxx" in message
+    assert message.endswith(
+        "x...); connect to a network, or pass --no-environment to run the bundle in the present "
+        "environment"
     )
+    assert len(message) < 600
     assert not (tmp_path / "venv").exists()
 
 
@@ -133,7 +139,7 @@ def test_pip_is_used_where_there_is_no_uv(tmp_path: Path, monkeypatch: pytest.Mo
     called: list[list[str]] = []
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(environment, "_failure_of", called.append)
+    monkeypatch.setattr(environment, "_failure_of", lambda command, folder: called.append(command))
     made = make_environment(tmp_path / "venv", tmp_path / "runtime.whl")
     (command,) = called
     assert made.installer == "pip"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from mejiro.errors import MejiroError, MissingPackage
 
 # What a bundle of both formats needs to run on pictures and videos, beside the runtime itself.
 PACKAGES = ("ai-edge-litert", "numpy", "onnxruntime", "opencv-python-headless")
+MAX_QUOTED = 300
+_ERROR = re.compile(r"\berror\b|×", re.IGNORECASE)
 _OWN = frozenset({"mejiro", "mejiro-runtime"})
 _LIST_PACKAGES = (
     "import json, importlib.metadata as m; "
@@ -85,7 +88,7 @@ def make_environment(folder: Path, wheel: Path) -> Environment:
             # Without pip in it: what installs stays outside, as on a device that is set up once.
             venv.create(folder, with_pip=False, symlinks=True)
             python = folder / "bin" / "python"
-            install(python, [str(wheel), *PACKAGES], pins)
+            install(python.absolute(), [str(wheel.absolute()), *PACKAGES], pins)
         return Environment(
             python=python,
             own=True,
@@ -131,33 +134,39 @@ def _install_with_uv(python: Path, what: Sequence[str], pins: Path) -> None:
     command = ["uv", "pip", "install", "--quiet", "--python", str(python)]
     command += ["--constraint", str(pins), *what]
     # What was installed once is in uv's cache, which then needs no network and no second.
-    if _failure_of([*command, "--offline"]):
-        _run(command)
+    if _failure_of([*command, "--offline"], pins.parent):
+        _run(command, pins.parent)
 
 
 def _install_with_pip(python: Path, what: Sequence[str], pins: Path) -> None:
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     command += ["--disable-pip-version-check", "--no-input", "--constraint", str(pins), *what]
-    _run(command)
+    _run(command, pins.parent)
 
 
-def _run(command: list[str]) -> None:
-    if failure := _failure_of(command):
+def _run(command: list[str], folder: Path) -> None:
+    if failure := _failure_of(command, folder):
         raise EnvironmentFailed(
             f"the demo's own environment could not be installed ({failure}); connect to a "
             "network, or pass --no-environment to run the bundle in the present environment"
         )
 
 
-def _failure_of(command: list[str]) -> str | None:
-    """Run `command`; return None, or what its last line says if it fails."""
+def _failure_of(command: list[str], folder: Path) -> str | None:
+    """Run `command`; return None, or what it says if it fails.
+
+    It is started in `folder`, which holds no settings: uv obeys those of the project around it.
+    """
     done = subprocess.run(
-        command, env=clean_variables(), capture_output=True, text=True, check=False
+        command, cwd=folder, env=clean_variables(), capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
         return None
-    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return lines[-1] if lines else f"exit code {done.returncode}"
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    # Before the error stand warnings, one for each of pip's attempts.
+    first = next((place for place, line in enumerate(lines) if _ERROR.search(line)), 0)
+    said = " ".join(lines[first:]) or f"exit code {done.returncode}"
+    return said if len(said) <= MAX_QUOTED else said[:MAX_QUOTED] + "..."
 
 
 def _packages(python: Path) -> dict[str, str]:
