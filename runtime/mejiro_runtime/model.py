@@ -104,6 +104,8 @@ def _check_shapes(card: ArtifactCard, backend: Backend) -> None:
             f"{card.file} takes {given.dtype} {list(given.shape)}, its card says "
             f"{card.input.dtype.value} {list(card.input.shape)}; write the card again"
         )
+    if not backend.outputs:
+        raise ModelError(f"{card.file} has no outputs, one is expected")
     shape = backend.outputs[0].shape
     # Some models keep the axes of a picture, each of size 1: (1, 1000, 1, 1).
     classes = max(shape, default=0)

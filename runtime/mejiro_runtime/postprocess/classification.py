@@ -34,9 +34,11 @@ def read_scores(
     if not (isfinite(scores.item(scores.argmax())) and isfinite(scores.item(scores.argmin()))):
         raise ModelError("the model's output is not finite; its file or its engine is broken")
     if spec.scores is Scores.LOGITS:
-        # Subtracting the maximum changes nothing but keeps exp from overflowing.
-        scores = np.exp(scores - scores.max())
-        scores = scores / scores.sum()
+        # Subtracting the maximum changes nothing but keeps exp from overflowing, and float64
+        # holds the difference of any two float32.
+        wide = scores.astype(np.float64)
+        wide = np.exp(wide - wide.max())
+        scores = (wide / wide.sum()).astype(np.float32)
     return scores
 
 
