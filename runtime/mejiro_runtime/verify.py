@@ -113,6 +113,7 @@ def verify(bundle: Bundle, model: Model) -> Verification:
         if (
             tensor.shape != model.card.input.shape
             or tensor.dtype != model.card.input.dtype.value
+            or not np.isfinite(tensor).all()
             or wanted.shape != (len(bundle.labels),)
             or wanted.dtype != np.float32
             or not np.isfinite(wanted).all()
