@@ -15,9 +15,13 @@ from mejiro.export.quiet import ConverterOutput, quietly
 
 
 def test_a_failure_is_one_line_with_the_whole_story_behind_it():
-    with pytest.raises(ExportError) as caught, quietly("converting tiny"):
-        os.write(2, b"loc: details of the converter\n")
-        raise RuntimeError("<unknown>:0: error: op 'X' is not supported\nsecond line")
+    def convert():
+        with quietly("converting tiny"):
+            os.write(2, b"loc: details of the converter\n")
+            raise RuntimeError("<unknown>:0: error: op 'X' is not supported\nsecond line")
+
+    with pytest.raises(ExportError) as caught:
+        convert()
     assert str(caught.value) == "converting tiny failed: op 'X' is not supported"
     original = caught.value.__cause__
     assert isinstance(original, RuntimeError)

@@ -7,7 +7,6 @@ pairs. So both formats of a model answer alike, and one calibration serves both.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mejiro.errors import ExportError
-from mejiro.export.graph import INPUT_NAME, OUTPUT_NAME
 from mejiro.export.onnx_check import check_onnx
+from mejiro.export.onnx_names import name_canonically
 from mejiro.export.qdq import (
     constants_of,
     drop_idle_activations,
@@ -54,7 +53,7 @@ def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) ->
             move_activations_to_uint8(proto)
             drop_requantizations(proto)
             drop_idle_activations(proto)
-        _rename(proto)
+        name_canonically(proto)
         proto = onnxslim.slim(proto)
         if precision is Precision.FP16:
             _store_weights_as_float16(proto)
@@ -86,39 +85,6 @@ def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:
             f"{model.name} uses {', '.join(foreign)}, which tf2onnx cannot express in ONNX; "
             "export it as TFLite"
         )
-
-
-def _rename(proto: Any) -> None:
-    """Name input and output for what they are, and number tf2onnx's own names from 1.
-
-    tf2onnx counts on from one model to the next; equal models are to give equal files.
-    """
-    names = {proto.graph.input[0].name: INPUT_NAME, proto.graph.output[0].name: OUTPUT_NAME}
-    counted = re.compile(r"__\d+")
-    taken = set(names.values())
-
-    def renamed(name: str) -> str:
-        if name and name not in names:
-            base = counted.sub("", name)
-            candidate, number = base, 0
-            while candidate in taken:
-                number += 1
-                candidate = f"{base}__{number}"
-            names[name] = candidate
-            taken.add(candidate)
-        return names.get(name, name)
-
-    graph = proto.graph
-    for node in graph.node:
-        node.input[:] = [renamed(name) for name in node.input]
-        node.output[:] = [renamed(name) for name in node.output]
-        node.name = ""
-    for value in (*graph.initializer, *graph.input, *graph.output, *graph.value_info):
-        value.name = renamed(value.name)
-    # tf2onnx keeps constants in sets, so that their order is by chance.
-    constants = sorted(graph.initializer, key=lambda value: str(value.name))
-    del graph.initializer[:]
-    graph.initializer.extend(constants)
 
 
 def _store_weights_as_float16(proto: Any) -> None:
