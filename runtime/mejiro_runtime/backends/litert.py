@@ -197,11 +197,11 @@ class LiteRTBackend:
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
         interpreter = self._interpreter
+        for index, tensor in zip(self._input_indices, tensors, strict=True):
+            interpreter.set_tensor(index, tensor)
         try:
-            for index, tensor in zip(self._input_indices, tensors, strict=True):
-                interpreter.set_tensor(index, tensor)
             interpreter.invoke()
-        except (RuntimeError, ValueError) as error:
+        except RuntimeError as error:
             raise ModelError(
                 f"{self.info.engine} {self.info.version} failed to run this model: {error}"
             ) from error
