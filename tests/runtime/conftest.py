@@ -26,6 +26,7 @@ import pytest
 
 import mejiro_runtime
 from mejiro_runtime.backends import BACKENDS, BackendInfo, BackendRow, TensorInfo
+from mejiro_runtime.backends.probe import Verdict
 from mejiro_runtime.bundle import Bundle, labels_text, open_bundle
 from mejiro_runtime.card import ArtifactCard, Format, OutputSpec, Precision
 from mejiro_runtime.files import sha256_of, write_json
@@ -293,8 +294,8 @@ def handmade(tmp_path: Path) -> Handmade:
 
 
 @pytest.fixture
-def simulated_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ColourBackend]]:
-    """Put the simulated engine in the place of both backends; return those opened."""
+def simulated_engine_module(monkeypatch: pytest.MonkeyPatch) -> list[ColourBackend]:
+    """Put the simulated engine in the place of both backends; return the list of those opened."""
     opened: list[ColourBackend] = []
 
     def open_file(path: Path, request: Any) -> ColourBackend:
@@ -311,14 +312,21 @@ def simulated_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ColourBac
     monkeypatch.setitem(sys.modules, module.__name__, module)
     for name, row in BACKENDS.items():
         monkeypatch.setitem(BACKENDS, name, BackendRow(row.format, module.__name__))
-    from mejiro_runtime.backends.probe import Verdict
+    return opened
 
+
+@pytest.fixture
+def simulated_engine(
+    simulated_engine_module: list[ColourBackend], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[ColourBackend]]:
+    """Give the simulated engine a good verdict too, and see that all opened are closed."""
     monkeypatch.setattr(
         "mejiro_runtime.backends.probe.probe",
         lambda path, request, engine, version, precision: Verdict(engine, version, works=True),
     )
-    yield opened
-    assert all(backend.closed for backend in opened), "an engine was left open"
+    yield simulated_engine_module
+    left_open = [backend for backend in simulated_engine_module if not backend.closed]
+    assert not left_open
 
 
 @pytest.fixture
