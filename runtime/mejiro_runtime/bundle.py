@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def checksums_text(manifest_sha256: str, manifest: Manifest) -> str:
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
 
 
-def open_bundle(folder: Path) -> Bundle:
+def open_bundle(folder: Path, *, meanwhile: Callable[[], object] | None = None) -> Bundle:
     """Verify the bundle in `folder` and return it.
+
+    `meanwhile` is called while a thread reads the files: whoever has modules to import can do
+    that in the same time.
 
     Raises BundleError, with a message of its own for each, if the folder is no bundle, its
     schema is newer, a path leaves the folder, or a file is altered, missing or added.
@@ -87,12 +91,16 @@ def open_bundle(folder: Path) -> Bundle:
     manifest = Manifest.from_json(value)
     if checksums_text(digest, manifest).encode() != sums:
         raise BundleError(f"{CHECKSUMS_NAME} does not list the files of {MANIFEST_NAME}; {_AGAIN}")
-    _check_files(folder, manifest)
+    _check_names_and_sizes(folder, manifest)
+    found = _sums(folder, sorted(manifest.files), meanwhile)
+    for name, entry in sorted(manifest.files.items()):
+        if found.get(name) != entry.sha256:
+            raise BundleError(f"{name} has been altered: its checksum is another; {_AGAIN}")
     return Bundle(folder, manifest, read_labels(folder / manifest.labels))
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare the folder with the manifest: first the names, then the sizes, then the bytes."""
+def _check_names_and_sizes(folder: Path, manifest: Manifest) -> None:
+    """Compare the folder with the manifest: first the names, then the sizes."""
     listed = set(manifest.files)
     for card in manifest.artifacts:
         listed_as = f"{MODELS_FOLDER}/{card.file}"
@@ -112,8 +120,32 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             raise BundleError(
                 f"{path} has {size} bytes, the manifest says {entry.size_bytes}; {_AGAIN}"
             )
-        if sha256_of(folder / path) != entry.sha256:
-            raise BundleError(f"{path} has been altered: its checksum is another; {_AGAIN}")
+
+
+def _sums(
+    folder: Path, paths: Sequence[str], meanwhile: Callable[[], object] | None
+) -> dict[str, str]:
+    """Return the SHA-256 of each of `paths`, and call `meanwhile` in the time that this takes."""
+    sums: dict[str, str] = {}
+    failures: list[Exception] = []
+
+    def read() -> None:
+        try:
+            for path in paths:
+                sums[path] = sha256_of(folder / path)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            failures.append(error)
+
+    if meanwhile is None:
+        read()
+    else:
+        thread = threading.Thread(target=read, name="checksums", daemon=True)
+        thread.start()
+        meanwhile()
+        thread.join()
+    if failures:
+        raise failures[0]
+    return sums
 
 
 def _walk(folder: Path) -> Iterator[str]:

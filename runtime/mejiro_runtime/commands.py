@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from mejiro_runtime import telemetry
+from mejiro_runtime import opencv, telemetry
 from mejiro_runtime.bundle import Bundle, open_bundle
 from mejiro_runtime.errors import UsageError
 from mejiro_runtime.latency import Distribution, LatencyRecorder, LatencyReport
@@ -38,8 +38,13 @@ def _print_json(value: Any) -> None:
 
 def _open(options: argparse.Namespace, *, top: int = 5) -> tuple[Bundle, Model, int]:
     """Return the bundle, its chosen model, and the nanoseconds that loading it took."""
-    bundle = open_bundle(Path(options.bundle))
+    bundle = open_bundle(Path(options.bundle), meanwhile=_import_opencv)
     return (bundle, *_open_model(bundle, options, top=top))
+
+
+def _import_opencv() -> None:
+    if opencv.available():
+        opencv.load("preprocessing")
 
 
 def _open_model(
