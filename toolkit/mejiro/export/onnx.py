@@ -77,7 +77,7 @@ def _translate(data: bytes) -> Any:
 
 def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:
     """Raise ExportError if tf2onnx left operators that it does not know."""
-    known = {"", "ai.onnx", "ai.onnx.ml"}
+    known = {"", "ai.onnx"}
     foreign = sorted({node.op_type for node in proto.graph.node if node.domain not in known})
     foreign += sorted({node.op_type for node in proto.graph.node if node.op_type[:4] == "TFL_"})
     if foreign:

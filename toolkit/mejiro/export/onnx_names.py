@@ -24,6 +24,7 @@ def name_canonically(proto: Any) -> None:
     """
     graph = proto.graph
     constants = {value.name for value in graph.initializer}
+    single = {value.name for value in graph.initializer if not value.dims}
     unpacking = {
         node.output[0]: node
         for node in graph.node
@@ -38,6 +39,8 @@ def name_canonically(proto: Any) -> None:
             if node.op_type == "DequantizeLinear":
                 # Of equal ones tf2onnx has kept one, and its name with it.
                 wanted = f"{names.given.get(node.input[0], INPUT_NAME)}.real"
+                if node.input[1] in single:  # an axis says nothing then, and is there or is not
+                    del node.attribute[:]
             names.give(name, wanted)
         for place, name in enumerate(node.input):
             if name in unpacking and name not in names.given:
@@ -74,7 +77,8 @@ def _apply(graph: Any, names: dict[str, str], nodes: list[Any]) -> None:
     for node in nodes:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-        node.name = ""
+        for field in ("name", "domain", "doc_string"):  # an empty one may be there or not
+            node.ClearField(field)
     used = {name for node in nodes for name in node.input}
     for value in (*graph.initializer, *graph.input, *graph.output):
         value.name = names.get(value.name, value.name)
