@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,4 +117,24 @@ def test_an_opencv_that_cannot_write_is_named(
     monkeypatch.setattr(cv2, "CAP_OPENCV_MJPEG", cv2.CAP_DSHOW)
     with pytest.raises(MejiroError, match="cannot write a Motion JPEG video"):
         write_video([plain("a", (9, 9, 9))], tmp_path / "v.avi", frames=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_noticed_though_opencv_says_nothing(tmp_path: Path) -> None:
+    # A limit to the size of files fails as a full disk does, and needs no disk to fill.
+    program = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from mejiro.data.samples import SamplePicture
+from mejiro.demo.video import write_video
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+write_video([SamplePicture("noise", noise)], Path({str(tmp_path / "v.avi")!r}), frames=20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "of 20 frames; is the disk full?" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []

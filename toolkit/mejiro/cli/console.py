@@ -70,6 +70,10 @@ class Reporter:
         """Say that `done` of `total` steps of the stage are done."""
         self._progress.update(self._task, completed=done, total=total)
 
+    def note(self, text: str) -> None:
+        """Print one line on standard error that stays, above what is being shown."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 @contextmanager
 def progress() -> Iterator[Reporter]:

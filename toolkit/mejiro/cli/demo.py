@@ -9,8 +9,9 @@ import click
 from mejiro.cli import options
 from mejiro.cli.console import note, print_json, print_table, progress, say
 from mejiro.demo import DemoOptions, DemoResult, Narrator, run_demo
+from mejiro.demo.figures import STAGE_COLOURS
 from mejiro.demo.run import DEFAULT_FRAMES, DEFAULT_MODEL
-from mejiro.demo.words import quality_words
+from mejiro.demo.words import engine_words, quality_words, warnings
 from mejiro.report.numbers import megabytes, milliseconds, ratio, seconds
 
 
@@ -61,7 +62,7 @@ def demo(
         narrator = Narrator(
             on_stage=shown.stage,
             on_progress=shown.advance,
-            on_done=lambda name, elapsed_ns: note(f"{seconds(elapsed_ns):>7} s  {name}"),
+            on_done=lambda name, elapsed_ns: shown.note(f"{seconds(elapsed_ns):>7} s  {name}"),
         )
         chosen = DemoOptions(model=model, data=data, frames=frames, environment=environment)
         result = run_demo(out, options=chosen, narrator=narrator)
@@ -82,56 +83,56 @@ def _print(result: DemoResult, out: Path) -> None:
     say()
     _print_scenes(result)
     say()
+    for text in warnings(result):
+        say(f"note: {text}")
     say(f"report: {out}/report.html")
     if result.environment.own:
         say(f"try it: {out}/venv/bin/mejiro-run run {out}/bundle --source camera:0")
 
 
 def _print_artifacts(result: DemoResult) -> None:
-    columns = ["file", ">size", ">quality", ">p50", ">p90", ">p99", ">frames/s", ">overhead"]
+    first = result.artifacts[0]
+    of_what = quality_words(first)[1]
+    columns = ["", ">MB", f">{of_what}", ">p50 ms", ">p90 ms", ">p99 ms", ">frames/s", ">overhead"]
     rows = []
     for one in result.everything:
         time = one.stages["frame_to_label"]
         rows.append(
             [
-                one.artifact.card.file,
-                f"{megabytes(one.artifact.card.size_bytes)} MB",
-                " ".join(quality_words(one)),
-                *(f"{milliseconds(time[name])} ms" for name in ("p50_ns", "p90_ns", "p99_ns")),
+                one.name,
+                megabytes(one.artifact.card.size_bytes),
+                quality_words(one)[0],
+                *(milliseconds(time[name]) for name in ("p50_ns", "p90_ns", "p99_ns")),
                 f"{one.bench['frames_per_second']:.0f}",
                 f"× {ratio(one.bench['overhead'])}",
             ]
         )
     print_table(columns, rows)
-    first = result.artifacts[0]
     if first.agreement is not None:
         say(
             f"as float: the same first answer on {first.agreement.views} crops of "
-            f"{first.agreement.photographs} photographs; this is agreement, not accuracy (--data)"
+            f"{first.agreement.photographs} photographs; agreement, not accuracy (--data)"
         )
     elif first.evaluation is not None:
         say(f"top-1 on {first.evaluation.pictures} pictures of {result.data}")
     say("latency: from a 640x480 frame to its label; overhead: by the bare engine's median")
-    if not result.environment.own:
-        say("run in the present environment (--no-environment), not in one of its own")
 
 
 def _print_stages(result: DemoResult) -> None:
-    stages = ("preprocess", "infer", "postprocess")
-    columns = ["median ms", *(f">{stage}" for stage in stages), ">bare engine", ">load", "engine"]
-    rows = []
-    for one in result.everything:
-        backend = one.bench["backend"]
-        rows.append(
-            [
-                one.name,
-                *(milliseconds(one.stages[stage]["p50_ns"]) for stage in stages),
-                milliseconds(one.bench["bare_engine"]["p50_ns"]),
-                milliseconds(one.bench["load_ns"]),
-                f"{backend['engine']} {backend['version']} ({backend['accelerator']})",
-            ]
-        )
+    stages = tuple(STAGE_COLOURS)
+    columns = ["median ms", *(f">{stage}" for stage in stages), ">bare engine", ">load"]
+    rows = [
+        [
+            one.name,
+            *(milliseconds(one.stages[stage]["p50_ns"]) for stage in stages),
+            milliseconds(one.bench["bare_engine"]["p50_ns"]),
+            milliseconds(one.bench["load_ns"]),
+        ]
+        for one in result.everything
+    ]
     print_table(columns, rows)
+    for one in result.artifacts:
+        say(f"{one.name}: {engine_words(one.bench['backend'])}")
 
 
 def _print_scenes(result: DemoResult) -> None:

@@ -133,5 +133,18 @@ def _write(
                     on_progress(done, spans[-1][1])
     finally:
         writer.release()
-    if path.stat().st_size == 0:
-        raise MejiroError(f"OpenCV wrote no video to {path.parent}; is the disk full?")
+    _check(path, spans[-1][1])
+
+
+def _check(path: Path, frames: int) -> None:
+    """Raise MejiroError unless the video is whole: OpenCV writes to a full disk without a word."""
+    cv2 = opencv.load("making a video")
+    capture = cv2.VideoCapture(str(path))
+    try:
+        found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    finally:
+        capture.release()
+    if found != frames:
+        raise MejiroError(
+            f"the video in {path.parent} has {found} of {frames} frames; is the disk full?"
+        )
