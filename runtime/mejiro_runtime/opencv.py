@@ -29,8 +29,8 @@ def load(purpose: str) -> Any:
 
     Raises MejiroError where it is installed but broken.
     """
-    # Its own warnings about files it cannot open go to stderr; the runtime says it in one line.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    # What it would print about files it cannot read, the runtime says in one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # A file of a few bytes may claim to be a picture of gigabytes.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PICTURE_PIXELS))
