@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 import mejiro_runtime
+from mejiro_runtime import opencv
 from mejiro_runtime.backends import BACKENDS, BackendInfo, BackendRow, TensorInfo
 from mejiro_runtime.backends.probe import Verdict
 from mejiro_runtime.bundle import Bundle, labels_text, open_bundle
@@ -104,8 +105,14 @@ def engine_cache(shared_engine_cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def cv2() -> Any:
-    """Return OpenCV, or skip on a device without it."""
-    return pytest.importorskip("cv2", reason="OpenCV is not installed here")
+    """Return OpenCV as the runtime loads it, or skip on a device without it."""
+    if not opencv.available():
+        pytest.skip("OpenCV is not installed here")
+    module = opencv.load("testing")
+    # Another test may have imported it before the runtime could tell it to be quiet.
+    set_level = getattr(module, "setLogLevel", None) or module.utils.logging.setLogLevel
+    set_level(0)
+    return module
 
 
 def real_engines() -> dict[Format, str]:
