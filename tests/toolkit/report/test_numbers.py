@@ -30,9 +30,14 @@ def test_milliseconds_are_near_what_was_measured(duration_ns: int) -> None:
     assert float(numbers.milliseconds(duration_ns)) * 1e6 == pytest.approx(duration_ns, rel=0.006)
 
 
-@given(st.integers(10**6, 10**12))
+@given(st.integers(10**4, 10**12))
 def test_megabytes_are_near_the_size(size_bytes: int) -> None:
     assert float(numbers.megabytes(size_bytes)) * 1e6 == pytest.approx(size_bytes, rel=0.006)
+
+
+def test_a_tiny_file_has_a_size() -> None:
+    assert numbers.megabytes(1_824) == "0.00182"
+    assert numbers.megabytes(0) == "0"
 
 
 def test_shares_ratios_and_seconds() -> None:

@@ -104,8 +104,15 @@ def _card(scene: SceneResult) -> dict[str, Any]:
         "verdict": "no class" if scene.right is None else f"{scene.right} of {scene.frames} frames",
         "tone": _tone(scene),
         "seen": ", ".join(seen[:_NAMED]) + (f" and {more} more" if more > 0 else ""),
-        "remark": scene.scene.remark,
+        "remark": _remark(scene),
     }
+
+
+def _remark(scene: SceneResult) -> str:
+    """Return what the scene says of its classes, which a model of other classes may lack."""
+    if scene.right is None and scene.scene.accepts:
+        return "no class of this model stands for it"
+    return scene.scene.remark
 
 
 def _tone(scene: SceneResult) -> Tone:

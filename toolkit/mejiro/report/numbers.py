@@ -22,6 +22,8 @@ def seconds(duration_ns: float) -> str:
 def megabytes(size_bytes: float) -> str:
     """Return bytes as millions of bytes: three digits that count."""
     value = size_bytes / 1e6
+    if value < 0.9995:
+        return f"{value:.3g}"
     if value < 9.995:
         return f"{value:.2f}"
     return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
