@@ -35,6 +35,7 @@ def examine() -> dict[str, Any]:
     numpy = packages["numpy"] or "0"
     if "tflite-runtime" in engines["litert"] and int(numpy.partition(".")[0]) >= 2:
         advice.append("tflite-runtime fails with numpy 2: pip install 'numpy<2', or ai-edge-litert")
+    cache = cache_folder()
     if not cameras:
         advice.append("no camera found: connect one, or use synthetic:640x480@30")
     return {
@@ -46,7 +47,7 @@ def examine() -> dict[str, Any]:
         "threads": default_threads(),
         "cameras": cameras,
         "temperature_celsius": temperature_celsius(),
-        "cache": str(cache_folder()),
+        "cache": None if cache is None else str(cache),
         "advice": advice,
     }
 
