@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
+from mejiro_runtime.preprocess import Quantization
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {
@@ -95,7 +96,8 @@ class OnnxRuntimeBackend:
                     str(path), options, providers=providers, enable_fallback=0
                 )
             self.inputs = tuple(_describe(value) for value in session.get_inputs())
-            self.outputs = tuple(_describe(value) for value in session.get_outputs())
+            stated = _output_quantization(session.get_modelmeta().custom_metadata_map)
+            self.outputs = tuple(_describe(value, stated) for value in session.get_outputs())
         except Exception as error:  # its exceptions share no base of their own
             reason = str(error).strip().splitlines()
             raise ModelError(
@@ -159,10 +161,27 @@ class OnnxRuntimeBackend:
         self._last = {}
 
 
-def _describe(value: Any) -> TensorInfo:
-    """Translate ONNX Runtime's description of a tensor; it states no quantization."""
+def _output_quantization(metadata_map: dict[str, str]) -> Quantization | None:
+    """Return how an integer output is read, where the file's metadata say so.
+
+    ONNX Runtime does not show a tensor's quantization, so `mejiro convert` writes it there.
+    """
+    try:
+        return Quantization(
+            scale=float(metadata_map["mejiro.output_scale"]),
+            zero_point=int(metadata_map["mejiro.output_zero_point"]),
+        )
+    except (KeyError, ValueError):
+        return None
+
+
+def _describe(value: Any, quantization: Quantization | None = None) -> TensorInfo:
+    """Translate ONNX Runtime's description of a tensor; it states no quantization itself."""
     shape = tuple(size if isinstance(size, int) else -1 for size in value.shape)
-    return TensorInfo(name=value.name, shape=shape, dtype=_DTYPES.get(value.type, value.type))
+    dtype = _DTYPES.get(value.type, value.type)
+    if "int8" not in dtype:
+        quantization = None
+    return TensorInfo(name=value.name, shape=shape, dtype=dtype, quantization=quantization)
 
 
 def open_file(path: Path, request: BackendRequest) -> OnnxRuntimeBackend:
