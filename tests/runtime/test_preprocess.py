@@ -379,11 +379,10 @@ def test_one_pixel_fills_the_tensor(request, order, kernel) -> None:
 @pytest.mark.parametrize("shape", [(4320, 7680, 3), (1, 7680, 3), (4319, 3, 3)])
 def test_8k_frames_agree_between_kernels(cv2, shape) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    for mode in ResizeMode:
-        spec = InputSpec(64, 64, resize=mode)
-        ours = Preprocessor(spec, kernel=NumpyKernel())(pixels, PixelOrder.BGR)
-        theirs = Preprocessor(spec, kernel=OpenCVKernel())(pixels, PixelOrder.BGR)
-        np.testing.assert_array_equal(ours, theirs)
+    spec = InputSpec(64, 64, resize=ResizeMode.LETTERBOX)
+    ours = Preprocessor(spec, kernel=NumpyKernel())(pixels, PixelOrder.BGR)
+    theirs = Preprocessor(spec, kernel=OpenCVKernel())(pixels, PixelOrder.BGR)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
