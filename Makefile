@@ -36,7 +36,7 @@ $(STAMP): pyproject.toml runtime/pyproject.toml runtime/mejiro_runtime/_version.
 	}
 ifdef UV
 	@echo "Installing into $(VENV) with uv and $$($(PYTHON) --version); the first time takes some minutes."
-	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	@$(BIN)/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --seed --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
 	@$(UV) pip install --python $(BIN)/python $(INSTALL)
 else
 	@echo "Installing into $(VENV) with pip and $$($(PYTHON) --version); the first time takes some minutes."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import email
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 import mejiro
 import mejiro_runtime
@@ -131,6 +133,35 @@ def test_there_is_one_version(host_wheel: zipfile.ZipFile, runtime_wheel: zipfil
     needs = [Requirement(text) for text in metadata_of(host_wheel).get_all("Requires-Dist", [])]
     (runtime,) = (need for need in needs if need.name == "mejiro-runtime")
     assert str(runtime.specifier) == f"=={version}"
+
+
+def third_parties(folder: Path) -> set[str]:
+    """Return the packages of others that the files of `folder` import."""
+    names: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.add((node.module or "").partition(".")[0])
+    return names - sys.stdlib_module_names - {"mejiro", "mejiro_runtime", "mejiro_targets"}
+
+
+def test_whatever_the_host_imports_is_declared(
+    host_wheel: zipfile.ZipFile, runtime_wheel: zipfile.ZipFile, project_root: Path
+) -> None:
+    declared = {
+        canonicalize_name(Requirement(text).name)
+        for wheel in (host_wheel, runtime_wheel)
+        for text in metadata_of(wheel).get_all("Requires-Dist", [])
+    }
+    brought_by = metadata.packages_distributions()
+    undeclared = {
+        name
+        for name in third_parties(project_root / "toolkit")
+        if not declared & {canonicalize_name(dist) for dist in brought_by.get(name, [])}
+    }
+    assert undeclared == set()
 
 
 @pytest.mark.parametrize("name", ["mejiro", "mejiro-runtime"])
