@@ -59,6 +59,8 @@ FIXTURE_SOURCES = (
     "toolkit/mejiro/model.py",
 )
 
+KEPT_FIXTURES = 3
+
 
 def _fixtures_digest() -> str:
     digest = hashlib.sha256()
@@ -85,6 +87,9 @@ def model_fixtures() -> Path:
             script = [sys.executable, str(ROOT / "tests" / "make_fixtures.py"), str(folder)]
             done = subprocess.run(script, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-4000:]
+            made = [path for path in folder.parent.iterdir() if path.is_dir()]
+            for old in sorted(made, key=lambda path: path.stat().st_mtime)[:-KEPT_FIXTURES]:
+                shutil.rmtree(old, ignore_errors=True)
     return folder
 
 
