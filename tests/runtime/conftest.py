@@ -26,6 +26,7 @@ import pytest
 
 import mejiro_runtime
 from mejiro_runtime import opencv
+from mejiro_runtime.__main__ import main
 from mejiro_runtime.backends import BACKENDS, BackendInfo, BackendRow, TensorInfo
 from mejiro_runtime.backends.probe import Verdict
 from mejiro_runtime.bundle import Bundle, labels_text, open_bundle
@@ -349,3 +350,21 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(folder, tmp_path / f"copy-of-{folder.name}"))
 
     return copy
+
+
+@pytest.fixture
+def bundle(handmade: Handmade, simulated_engine: list[ColourBackend]) -> str:
+    """Return a bundle that the simulated engine runs."""
+    return str(handmade.write(files=("colours.tflite", "colours.onnx")))
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command line and gives its code and both outputs."""
+
+    def say(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return say

@@ -16,7 +16,6 @@ from mejiro_runtime.kernels import NumpyKernel, OpenCVKernel
 from mejiro_runtime.preprocess import (
     MAX_SIDE,
     InputSpec,
-    Interpolation,
     Layout,
     Preprocessor,
     Quantization,
@@ -67,9 +66,6 @@ def frames(draw: st.DrawFn, *, side: int = 90) -> tuple[Any, PixelOrder]:
         shape = (*shape, order.channels)
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return rng.integers(0, 256, shape, dtype=np.uint8), order
-
-
-# The specification itself.
 
 
 @given(specifications(side=MAX_SIDE))
@@ -156,10 +152,6 @@ def test_the_shape_follows_the_layout() -> None:
     assert InputSpec(3, 5).shape == (1, 3, 5, 3)
     assert InputSpec(3, 5, layout=Layout.NCHW).shape == (1, 3, 3, 5)
     assert InputSpec(3, 5, order=PixelOrder.GRAY).shape == (1, 3, 5, 1)
-
-
-def test_there_is_one_interpolation() -> None:
-    assert [kind.value for kind in Interpolation] == ["linear_exact"]
 
 
 # The table.
@@ -339,12 +331,7 @@ def test_a_preprocessor_forgets_the_frame_before(spec, stream) -> None:
 
 def test_a_letterbox_is_padded_through_the_table() -> None:
     spec = InputSpec(
-        4,
-        8,
-        resize=ResizeMode.LETTERBOX,
-        pad_value=114,
-        dtype=TensorType.FLOAT32,
-        scale=(1 / 255,),
+        4, 8, resize=ResizeMode.LETTERBOX, pad_value=114, dtype=TensorType.FLOAT32, scale=(1 / 255,)
     )
     tensor = preprocess(np.full((4, 4, 3), 255, np.uint8), PixelOrder.RGB, spec)
     assert (tensor[0, :, 2:6] == np.float32(1.0)).all()
