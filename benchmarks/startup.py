@@ -34,7 +34,7 @@ from mejiro_runtime.bundle import open_bundle
 from mejiro_runtime.card import Format
 
 THREADS = 2
-ROUNDS, QUICK_ROUNDS = 60, 6
+ROUNDS, QUICK_ROUNDS = 40, 6
 FIGURES = ("first_label_ms", "end_ms", "cpu_ms", "peak_memory_mb")
 
 

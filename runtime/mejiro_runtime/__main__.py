@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import os
 import sys
@@ -130,6 +131,16 @@ def build_parser() -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    # Nothing that a start makes is garbage, and looking for some would take 10 ms. `commands`
+    # turns the search on again when the model is open.
+    gc.disable()
+    try:
+        return _run(arguments)
+    finally:
+        gc.enable()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     # numpy multiplies no matrices here. Its BLAS would start a thread a CPU all the same, and
     # those would spin through the start and take memory from the engine.

@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from mejiro_runtime.manifest import (
     CHECKSUMS_NAME,
     MANIFEST_NAME,
     MODELS_FOLDER,
+    FileEntry,
     Manifest,
 )
 from mejiro_runtime.types import Label
 
+MAX_THREADS = 4
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _AGAIN = "copy the bundle again, or write it again with `mejiro bundle`"
 
@@ -60,11 +62,8 @@ def checksums_text(manifest_sha256: str, manifest: Manifest) -> str:
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
 
 
-def open_bundle(folder: Path, *, meanwhile: Callable[[], object] | None = None) -> Bundle:
+def open_bundle(folder: Path) -> Bundle:
     """Verify the bundle in `folder` and return it.
-
-    `meanwhile` is called while a thread reads the files: whoever has modules to import can do
-    that in the same time.
 
     Raises BundleError, with a message of its own for each, if the folder is no bundle, its
     schema is newer, a path leaves the folder, or a file is altered, missing or added.
@@ -92,7 +91,7 @@ def open_bundle(folder: Path, *, meanwhile: Callable[[], object] | None = None) 
     if checksums_text(digest, manifest).encode() != sums:
         raise BundleError(f"{CHECKSUMS_NAME} does not list the files of {MANIFEST_NAME}; {_AGAIN}")
     _check_names_and_sizes(folder, manifest)
-    found = _sums(folder, sorted(manifest.files), meanwhile)
+    found = _sums(folder, manifest.files)
     for name, entry in sorted(manifest.files.items()):
         if found.get(name) != entry.sha256:
             raise BundleError(f"{name} has been altered: its checksum is another; {_AGAIN}")
@@ -122,26 +121,26 @@ def _check_names_and_sizes(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def _sums(
-    folder: Path, paths: Sequence[str], meanwhile: Callable[[], object] | None
-) -> dict[str, str]:
-    """Return the SHA-256 of each of `paths`, and call `meanwhile` in the time that this takes."""
+def _sums(folder: Path, files: Mapping[str, FileEntry]) -> dict[str, str]:
+    """Return the SHA-256 of each of `files`; a few threads, since hashing frees Python's lock."""
     sums: dict[str, str] = {}
     failures: list[Exception] = []
+    # The largest first, so that no thread is left alone with one at the end.
+    waiting = iter(sorted(files, key=lambda path: -files[path].size_bytes))
 
-    def read() -> None:
+    def work() -> None:
         try:
-            for path in paths:
+            for path in waiting:
                 sums[path] = sha256_of(folder / path)
-        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+        except Exception as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 
-    if meanwhile is None:
-        read()
-    else:
-        thread = threading.Thread(target=read, name="checksums", daemon=True)
+    helpers = min(os.cpu_count() or 1, MAX_THREADS) - 1
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(helpers)]
+    for thread in threads:
         thread.start()
-        meanwhile()
+    work()
+    for thread in threads:
         thread.join()
     if failures:
         raise failures[0]

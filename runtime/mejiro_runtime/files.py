@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Python's lock is given back once a piece: few pieces let another thread work meanwhile.
-_PIECE_BYTES = 1 << 22
+_PIECE_BYTES = 1 << 18  # stays in a CPU's cache
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as 64 lower-case hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as stream:
-        # One buffer for all pieces, and not from the heap, which would keep it for good.
-        size = min(_PIECE_BYTES, max(1, os.fstat(stream.fileno()).st_size))
-        piece = memoryview(mmap.mmap(-1, size))
+        piece = memoryview(bytearray(_PIECE_BYTES))
         while count := stream.readinto(piece):
             digest.update(piece[:count])
     return digest.hexdigest()
