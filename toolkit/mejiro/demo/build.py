@@ -75,7 +75,10 @@ def build(
         bundle = write_bundle(files, folder.bundle, on_progress=narrator.say)
     return Built(
         model=opened,
-        calibration=calibration.note,
+        calibration=(
+            f"{len(calibration)} views of the photographs above, a small set; `mejiro convert "
+            "--calibration` takes a folder of one's own"
+        ),
         data=scoring.data if scoring else None,
         files=tuple(files),
         reference=reference,

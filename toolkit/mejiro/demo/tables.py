@@ -52,7 +52,7 @@ def _quality_cells(one: ArtifactResult) -> list[str]:
 def stage_table(result: DemoResult) -> Table:
     """Return the percentiles of each stage of each file, the whole first."""
     columns = [
-        Column("from frame to label"),
+        Column("stage"),
         *(Column(name, "ms", numeric=True) for name in PERCENTILES),
     ]
     rows: list[list[Cell | str]] = []
@@ -66,7 +66,8 @@ def stage_table(result: DemoResult) -> Table:
         columns,
         rows,
         compact=True,
-        caption=f"Over {result.artifacts[0].bench['frames']} frames in memory, after a warm-up. "
+        caption="First the whole, from frame to label, then its stages. Over "
+        f"{result.artifacts[0].bench['frames']} frames in memory, after a warm-up. "
         "Percentiles are durations that were measured (nearest rank).",
     )
 

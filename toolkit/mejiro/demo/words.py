@@ -38,10 +38,12 @@ def lead_words(result: DemoResult) -> str:
     first = result.artifacts[0]
     time = milliseconds(first.stages["frame_to_label"]["p50_ns"])
     times = result.reference.artifact.card.size_bytes / first.artifact.card.size_bytes
-    where = "an environment of its own" if result.environment.own else "the present environment"
+    run = "run by the runtime alone, in an environment of its own"
+    if not result.environment.own:
+        run = "run in the present environment"
     return (
         "The network was converted to int8 for two engines, scored against float, bundled, and "
-        f"run by the runtime alone in {where}. The {first.name} file is {times:.1f} times smaller "
+        f"{run}. The {first.name} file is {times:.1f} times smaller "
         f"than float and needs {time} ms from a frame of 640×480 pixels to its label."
     )
 
