@@ -9,6 +9,7 @@ sentence in numpy and serves devices without OpenCV; `OpenCVKernel` is the fast 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -139,9 +140,12 @@ class OpenCVKernel:
         self._cv2 = cv2
         self._exact = cv2.INTER_LINEAR_EXACT
         self.name = f"opencv {cv2.__version__}"
-        self._small = np.empty((0, 0, 3), dtype=np.uint8)
+        self._key: tuple[Any, ...] | None = None
+        self._way: Callable[[Pixels, Pixels], None] = np.copyto
         rgb, bgr = PixelOrder.RGB, PixelOrder.BGR
         rgba, bgra = PixelOrder.RGBA, PixelOrder.BGRA
+        self._widen = {rgb: cv2.COLOR_RGB2RGBA, bgr: cv2.COLOR_BGR2BGRA}
+        self._widened = {rgb: rgba, bgr: bgra}
         self._conversions = {
             (rgb, bgr): cv2.COLOR_RGB2BGR,
             (bgr, rgb): cv2.COLOR_BGR2RGB,
@@ -172,35 +176,67 @@ class OpenCVKernel:
         out: Pixels,
     ) -> None:
         """See `Kernel.resize_and_reorder`."""
-        cv2 = self._cv2
-        if source is PixelOrder.GRAY:
+        # A stream asks for the same again and again: the way is chosen for the first frame.
+        key = (pixels.shape, source, target, width, height)
+        if key != self._key:
+            self._way = self._choose_way(pixels.shape, source, target, width, height)
+            self._key = key
+        self._way(pixels, out)
+
+    def _choose_way(
+        self,
+        shape: tuple[int, ...],
+        source: PixelOrder,
+        target: PixelOrder,
+        width: int,
+        height: int,
+    ) -> Callable[[Pixels, Pixels], None]:
+        """Return the function that writes one frame of `shape`, resized and reordered."""
+        cv2, size, exact = self._cv2, (width, height), self._exact
+        same_size = shape[:2] == (height, width)
+
+        def grey(pixels: Pixels, out: Pixels) -> None:
             out[...] = self.linear_exact(pixels, width, height)[..., None]
-            return
-        same_size = pixels.shape[:2] == (height, width)
-        if source is target and same_size:
+
+        def copy(pixels: Pixels, out: Pixels) -> None:
             out[...] = pixels
-        elif source is target:
-            self._write(cv2.resize, pixels, (width, height), out, interpolation=self._exact)
-        else:
-            if not same_size:
-                shape = (height, width, source.channels)
-                if self._small.shape != shape:
-                    self._small = np.empty(shape, dtype=np.uint8)
-                pixels = cv2.resize(
-                    pixels, (width, height), dst=self._small, interpolation=self._exact
-                )
-            self._write(cv2.cvtColor, pixels, self._conversions[source, target], out)
+
+        def reorder(pixels: Pixels, out: Pixels) -> None:
+            self._write(cv2.cvtColor, pixels, code, out)
+
+        def resize_and_reorder(pixels: Pixels, out: Pixels) -> None:
+            if widen is not None:
+                pixels = cv2.cvtColor(pixels, widen, wide)
+            self._write(cv2.cvtColor, cv2.resize(pixels, size, small, 0, 0, exact), code, out)
+
+        if source is PixelOrder.GRAY:
+            return grey
+        if same_size and source is target:
+            return copy
+        if same_size:
+            code = self._conversions[source, target]
+            return reorder
+        # Four channels resize faster than three, by more than widening them to four costs; how
+        # much that saves stands in benchmarks/results/overhead.json.
+        widen = self._widen.get(source)
+        wide = np.empty((*shape[:2], 4), dtype=np.uint8) if widen is not None else None
+        code = self._conversions[self._widened.get(source, source), target]
+        small = np.empty((height, width, 4), dtype=np.uint8)
+        return resize_and_reorder
 
     @staticmethod
-    def _write(
-        function: Any, pixels: Pixels, argument: Any, out: NDArray[Any], **options: Any
-    ) -> None:
+    def _write(function: Any, pixels: Pixels, argument: Any, out: NDArray[Any]) -> None:
         """Call `function(pixels, argument)` so that its result lands in `out`."""
-        target = out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out
-        # OpenCV writes to pixels that lie side by side in their rows, and refuses all else.
-        pixel_bytes = target.itemsize * (target.shape[2] if target.ndim == 3 else 1)
-        side_by_side = target.strides[1] == pixel_bytes and target.strides[-1] == target.itemsize
-        result = function(pixels, argument, dst=target if side_by_side else None, **options)
+        if out.flags.c_contiguous and min(out.shape) > 1:
+            target = out
+        else:
+            target = out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out
+            # OpenCV writes to pixels that lie side by side in their rows, and refuses all else.
+            pixel_bytes = target.itemsize * (target.shape[2] if target.ndim == 3 else 1)
+            if target.strides[1] != pixel_bytes or target.strides[-1] != target.itemsize:
+                target[...] = function(pixels, argument)
+                return
+        result = function(pixels, argument, target)
         if result is not target and not np.may_share_memory(result, target):
             target[...] = result
 

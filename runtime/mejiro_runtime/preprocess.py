@@ -20,6 +20,7 @@ from mejiro_runtime.kernels import Kernel, Pixels, default_kernel
 from mejiro_runtime.types import PixelOrder
 
 MAX_SIDE = 16_384
+_UINT8 = np.dtype(np.uint8).char
 # Far beyond any model's, and 255 times it still fits a float32.
 MAX_FACTOR = 1e30
 
@@ -264,6 +265,19 @@ def place(spec: InputSpec, height: int, width: int) -> Placement:
     )
 
 
+class _Plan:
+    """Hold a placement as slices, ready for frame after frame of one shape."""
+
+    def __init__(self, spec: InputSpec, where: Placement) -> None:
+        self.where = where
+        self.rows = slice(where.y, where.y + where.height)
+        self.columns = slice(where.x, where.x + where.width)
+        self.halved = bool(where.halve_x or where.halve_y)
+        self.padded = (where.inner_height, where.inner_width) != (spec.height, spec.width)
+        self.inner_rows = slice(where.top, where.top + where.inner_height)
+        self.inner_columns = slice(where.left, where.left + where.inner_width)
+
+
 class Preprocessor:
     """Hold what one specification needs again for each frame: its table and scratch space.
 
@@ -278,6 +292,10 @@ class Preprocessor:
         identity = np.arange(256, dtype=np.uint8)[:, None]
         self._table = None if table.dtype == np.uint8 and (table == identity).all() else table
         self._canvas = np.empty((spec.height, spec.width, spec.order.channels), dtype=np.uint8)
+        self._nchw = spec.layout is Layout.NCHW
+        self._direct = self._table is None and not self._nchw
+        self._seen: tuple[tuple[int, ...], PixelOrder] | None = None
+        self._plan = _Plan(spec, place(spec, 1, 1))
 
     def empty(self) -> NDArray[Any]:
         """Return an uninitialised tensor to pass as `out`."""
@@ -291,30 +309,36 @@ class Preprocessor:
         `pixels` is uint8, (H, W, channels of `order`), or (H, W) for GRAY; it is not changed.
         Raises SpecError if it is anything else.
         """
-        frame = _checked(pixels, order)
+        # A stream's frames are alike: what depends on their shape is worked out for the first.
+        if pixels.dtype.char != _UINT8 or (pixels.shape, order) != self._seen:
+            self._prepare(pixels, order)
+        plan = self._plan
+        if order is PixelOrder.GRAY:
+            pixels = pixels.reshape(pixels.shape[:2])
         tensor = self.empty() if out is None else out
-        nchw = self.spec.layout is Layout.NCHW
-        hwc = tensor[0].transpose(1, 2, 0) if nchw else tensor[0]
-        where = place(self.spec, frame.shape[0], frame.shape[1])
-        direct = self._table is None and not nchw
-        canvas = hwc if direct else self._canvas
-        whole = (where.inner_height, where.inner_width) == canvas.shape[:2]
-        if not whole:
+        hwc = tensor[0].transpose(1, 2, 0) if self._nchw else tensor[0]
+        canvas = hwc if self._direct else self._canvas
+        inner = canvas
+        if plan.padded:
             canvas[...] = self.spec.pad_value
-        inner = canvas[
-            where.top : where.top + where.inner_height,
-            where.left : where.left + where.inner_width,
-        ]
-        region = frame[where.y : where.y + where.height, where.x : where.x + where.width]
-        region = self._halve(region, where.halve_x, where.halve_y)
+            inner = canvas[plan.inner_rows, plan.inner_columns]
+        region = pixels[plan.rows, plan.columns]
+        if plan.halved:
+            region = self._halve(region, plan.where.halve_x, plan.where.halve_y)
         self.kernel.resize_and_reorder(
-            region, order, self.spec.order, where.inner_width, where.inner_height, inner
+            region, order, self.spec.order, plan.where.inner_width, plan.where.inner_height, inner
         )
         if self._table is not None:
             self.kernel.lookup(canvas, self._table, hwc)
-        elif not direct:
+        elif not self._direct:
             hwc[...] = canvas
         return tensor
+
+    def _prepare(self, pixels: Pixels, order: PixelOrder) -> None:
+        """Check a frame of a new kind and plan for it; raises SpecError."""
+        height, width = _checked(pixels, order).shape[:2]
+        self._plan = _Plan(self.spec, place(self.spec, height, width))
+        self._seen = (pixels.shape, order)
 
     def _halve(self, region: Pixels, halve_x: int, halve_y: int) -> Pixels:
         """Halve `region` as often as asked along each axis: exact means, rounded half up."""
