@@ -7,8 +7,8 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeAlias
 
 from mejiro_runtime._version import __version__
 from mejiro_runtime.errors import MejiroError
@@ -33,6 +33,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
 
 
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Return what argparse would make, without shutil, which would cost every start 2 ms."""
     try:
@@ -43,7 +46,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _add(
-    commands: argparse._SubParsersAction[Parser],
+    commands: Subparsers,
     name: str,
     summary: str,
     example: str,
@@ -76,8 +79,69 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def build_parser() -> Parser:
-    """Return the parser of `mejiro-run`."""
+def _add_run(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "run", "run frames through the model and show what it sees",
+        "mejiro-run run BUNDLE --source camera:0",
+    )  # fmt: skip
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    parser.add_argument(
+        "--source",
+        default="camera:0",
+        help="a picture, a folder, a video, camera:N, or synthetic:WxH[@FPS] (default: camera:0)",
+    )
+    parser.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)"
+    )
+    _add_engine(parser)
+
+
+def _add_bench(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "bench", "measure latency by stage, and the bare engine beside it",
+        "mejiro-run bench BUNDLE --source synthetic:640x480 --frames 300",
+    )  # fmt: skip
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    parser.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
+    parser.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
+    _add_engine(parser)
+
+
+def _add_verify(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "verify", "replay the golden frames and compare every stage",
+        "mejiro-run verify BUNDLE",
+    )  # fmt: skip
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_engine(parser)
+
+
+def _add_info(commands: Subparsers) -> None:
+    parser = _add(commands, "info", "tell what a bundle holds", "mejiro-run info BUNDLE")
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+
+
+def _add_doctor(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "doctor", "tell what this device has, and what it lacks",
+        "mejiro-run doctor BUNDLE",
+    )  # fmt: skip
+    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", help="also try this bundle")
+
+
+# Command -> what adds its parser. Of several only the one in use is made: each costs a start 1 ms.
+PARSERS: dict[str, Callable[[Subparsers], None]] = {
+    "run": _add_run,
+    "bench": _add_bench,
+    "verify": _add_verify,
+    "info": _add_info,
+    "doctor": _add_doctor,
+}
+
+
+def build_parser(command: str | None = None) -> Parser:
+    """Return the parser of `mejiro-run`, with `command` alone if that is one of `PARSERS`."""
     parser = Parser(
         prog="mejiro-run",
         description="Run a Mejiro bundle on this device.",
@@ -87,45 +151,9 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"mejiro-runtime {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = _add(
-        commands, "run", "run frames through the model and show what it sees",
-        "mejiro-run run BUNDLE --source camera:0",
-    )  # fmt: skip
-    run.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
-    run.add_argument(
-        "--source",
-        default="camera:0",
-        help="a picture, a folder, a video, camera:N, or synthetic:WxH[@FPS] (default: camera:0)",
-    )
-    run.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
-    run.add_argument("--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)")
-    _add_engine(run)
-
-    bench = _add(
-        commands, "bench", "measure latency by stage, and the bare engine beside it",
-        "mejiro-run bench BUNDLE --source synthetic:640x480 --frames 300",
-    )  # fmt: skip
-    bench.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
-    bench.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
-    bench.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
-    _add_engine(bench)
-
-    verify = _add(
-        commands, "verify", "replay the golden frames and compare every stage",
-        "mejiro-run verify BUNDLE",
-    )  # fmt: skip
-    verify.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
-    _add_engine(verify)
-
-    info = _add(commands, "info", "tell what a bundle holds", "mejiro-run info BUNDLE")
-    info.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
-
-    doctor = _add(
-        commands, "doctor", "tell what this device has, and what it lacks",
-        "mejiro-run doctor BUNDLE",
-    )  # fmt: skip
-    doctor.add_argument("bundle", metavar="BUNDLE", nargs="?", help="also try this bundle")
+    for name, add in PARSERS.items():
+        if command not in PARSERS or name == command:
+            add(commands)
     return parser
 
 
@@ -141,7 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = build_parser(words[0] if words else None).parse_args(words)
     # numpy multiplies no matrices here. Its BLAS would start a thread a CPU all the same, and
     # those would spin through the start and take memory from the engine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -7,8 +7,8 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BundleError, SpecError, UsageError
@@ -28,8 +28,7 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 _AGAIN = "copy the bundle again, or write it again with `mejiro bundle`"
 
 
-@dataclass(frozen=True)
-class Bundle:
+class Bundle(NamedTuple):
     """Hold an opened bundle: its folder, its manifest, and its labels."""
 
     folder: Path

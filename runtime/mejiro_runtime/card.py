@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mejiro_runtime.errors import ModelError, SpecError
 from mejiro_runtime.fields import Fields, read_json
@@ -49,8 +49,7 @@ class Scores(str, Enum):
     LOGITS = "logits"  # softmax is still to be taken
 
 
-@dataclass(frozen=True)
-class OutputSpec:
+class OutputSpec(NamedTuple):
     """Say how to read a model's first output, (1, classes) of any dtype; further axes have size 1.
 
     Integer outputs are read through the quantization that the file itself states. `background`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BundleError, SpecError
@@ -17,16 +17,14 @@ CHECKSUMS_NAME = "SHA256SUMS"
 MODELS_FOLDER = "models"
 
 
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
     """Hold what a file of the bundle must be, to the byte."""
 
     size_bytes: int
     sha256: str
 
 
-@dataclass(frozen=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """Say how far golden outputs may lie from those recorded, in probability.
 
     An entry speaks of one backend on one machine type; "*" stands for any. `max_abs` is the
@@ -39,8 +37,7 @@ class Tolerance:
     why: str
 
 
-@dataclass(frozen=True)
-class GoldenOutputs:
+class GoldenOutputs(NamedTuple):
     """Point to what one artifact must answer to the golden frames.
 
     `inputs` and `outputs` are .npz files of the bundle; `made_with` says which engine on which

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter_ns
 from types import TracebackType
+from typing import NamedTuple
 
 from mejiro_runtime.model import Model
 from mejiro_runtime.sinks import Sink
@@ -66,8 +66,7 @@ class NewestSlot:
             yield frame
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Hold one frame's result, and the nanoseconds that all sinks together took to show it."""
 
     result: Result

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +54,7 @@ class Layout(str, Enum):
     NCHW = "nchw"
 
 
-@dataclass(frozen=True)
-class Quantization:
+class Quantization(NamedTuple):
     """Hold an affine quantization: real = (stored - zero_point) * scale."""
 
     scale: float
@@ -200,8 +199,7 @@ class InputSpec:
         return spec
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Say which region of a frame lands where in the tensor; all in pixels.
 
     The region (x, y, width, height) of the frame is halved `halve_x` and `halve_y` times, then

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +43,7 @@ class Frame:
     name: str = ""
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(NamedTuple):
     """Hold the nanoseconds that one frame spent in each stage.
 
     `age_ns` is how old the frame was when its result was ready.
@@ -76,8 +75,7 @@ class Label:
         return self.name.split(",")[0].strip()
 
 
-@dataclass(frozen=True)
-class Classification:
+class Classification(NamedTuple):
     """Hold one candidate answer; `score` is a probability in 0..1."""
 
     label: Label

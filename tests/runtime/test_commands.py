@@ -6,7 +6,6 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +157,8 @@ def test_a_fallback_is_told(bundle, say, monkeypatch, simulated_engine) -> None:
 
     def fallen_back(*arguments: Any, **options: Any) -> Any:
         backend = real(*arguments, **options)
-        backend.info = replace(
-            backend.info, requested="litert:xnnpack", fallback="XNNPACK is not there"
+        backend.info = backend.info._replace(
+            requested="litert:xnnpack", fallback="XNNPACK is not there"
         )
         return backend
 

@@ -83,10 +83,10 @@ def _with(backend: Any, **changes: Any) -> Any:
 def test_a_file_has_the_input_that_its_card_promises(handmade) -> None:
     card, good = handmade.card(), handmade.backend().inputs[0]
     for wrong in (
-        replace(good, shape=(1, 9, 8, 3)),
-        replace(good, shape=(1, 3, 8, 8)),
-        replace(good, shape=(-1, 8, 8, 3)),
-        replace(good, dtype="float32"),
+        good._replace(shape=(1, 9, 8, 3)),
+        good._replace(shape=(1, 3, 8, 8)),
+        good._replace(shape=(-1, 8, 8, 3)),
+        good._replace(dtype="float32"),
     ):
         with pytest.raises(ModelError, match=r"its card says uint8 \[1, 8, 8, 3\]"):
             Model(card, _with(handmade.backend(), inputs=(wrong,)))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mejiro_runtime.backends.protocol import Backend, BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.card import Format, Precision
@@ -26,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class BackendRow:
+class BackendRow(NamedTuple):
     """Say which files a backend runs and where its code is.
 
     `module` offers ``installed()``, ``version_of(engine)``, ``choose(request)`` and
@@ -102,13 +100,13 @@ def open_backend(
         return opened
     failure = f"{engine} {verdict.version} {verdict.reason}"
     for other in module.installed() if request.allow_fallback else ():
-        second = replace(request, variant=other)
+        second = BackendRequest(request.name, other, threads=request.threads, allow_fallback=True)
         if (
             other != engine
             and probe(path, second, other, module.version_of(other), precision).works
         ):
             backend: Backend = module.open_file(path, second)
-            backend.info = replace(backend.info, requested=str(request), fallback=failure)
+            backend.info = backend.info._replace(requested=str(request), fallback=failure)
             return backend
     raise BackendError(
         f"{failure}; install a build for this CPU, or another engine and pass --allow-fallback"

@@ -14,8 +14,8 @@ import os
 import platform
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ sys.exit(main(sys.argv[1:]))
 _CPU_LINES = ("model name", "Hardware", "CPU part", "CPU implementer", "flags", "Features")
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Say whether an engine survived one inference; `reason` completes "ENGINE VERSION ...".
 
     `lasting` is true where the same would happen again with any model.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mejiro_runtime.errors import UsageError
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from mejiro_runtime.preprocess import Quantization
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """Describe one input or output of a loaded model; `dtype` is numpy's name for it.
 
     A dimension that the file leaves open is -1 in `shape`.
@@ -26,8 +25,7 @@ class TensorInfo:
     quantization: Quantization | None = None
 
 
-@dataclass(frozen=True)
-class BackendInfo:
+class BackendInfo(NamedTuple):
     """Say what really runs a model, as opposed to what was asked for.
 
     `accelerator` is the delegate or provider that took the model's operators. `fallback` says
