@@ -5,13 +5,15 @@ from __future__ import annotations
 import platform
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.errors import BundleError
 from mejiro_runtime.manifest import Tolerance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_ARRAYS = 64
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime import opencv
 from mejiro_runtime.types import PixelOrder
 
-Pixels = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Pixels: TypeAlias = "NDArray[np.uint8]"
 
 # ITU-R BT.601 luma in 15-bit fixed point, the weights of OpenCV's cvtColor: red, green, blue.
 LUMA_WEIGHTS = (9798, 19235, 3735)

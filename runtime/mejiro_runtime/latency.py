@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.types import Timing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 STAGES = ("capture", "preprocess", "infer", "postprocess", "sink", "frame_to_label", "age")
 
@@ -76,8 +79,7 @@ class LatencyRecorder:
         return {stage: Distribution.of(kept[:, column]) for column, stage in enumerate(STAGES)}
 
 
-@dataclass(frozen=True)
-class LatencyReport:
+class LatencyReport(NamedTuple):
     """Hold what one run measured. All durations are nanoseconds.
 
     `stages` is steady state only; `bare` is the engine called again on the tensors it holds,
@@ -92,7 +94,7 @@ class LatencyReport:
     warmup_frames: int = 0
     steady: bool = True
     bare: Distribution | None = None
-    dropped: dict[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = MappingProxyType({})
     peak_memory_bytes: int | None = None
 
     @property
@@ -120,6 +122,6 @@ class LatencyReport:
             "stages": {stage: value.to_json() for stage, value in self.stages.items()},
             "bare_engine": self.bare and self.bare.to_json(),
             "overhead": self.overhead and round(self.overhead, 4),
-            "dropped": self.dropped,
+            "dropped": dict(self.dropped),
             "peak_memory_bytes": self.peak_memory_bytes,
         }

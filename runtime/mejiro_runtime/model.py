@@ -6,10 +6,9 @@ import math
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.backends import Backend, BackendInfo, open_backend, parse_request
 from mejiro_runtime.card import ArtifactCard
@@ -17,6 +16,9 @@ from mejiro_runtime.errors import ModelError
 from mejiro_runtime.postprocess.classification import read_scores, top_classes
 from mejiro_runtime.preprocess import Preprocessor
 from mejiro_runtime.types import Frame, Result, Timing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Model:

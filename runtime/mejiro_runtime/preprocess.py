@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.errors import SpecError
 from mejiro_runtime.fields import Fields
 from mejiro_runtime.kernels import Kernel, Pixels, default_kernel
 from mejiro_runtime.types import PixelOrder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_SIDE = 16_384
 _UINT8 = np.dtype(np.uint8).char

@@ -26,8 +26,7 @@ class PixelOrder(str, Enum):
         return {"gray": 1, "rgb": 3, "bgr": 3}.get(self.value, 4)
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Hold one picture and where and when it came from.
 
     `pixels` is uint8, shaped (height, width, channels), or (height, width) for GRAY.
@@ -37,7 +36,7 @@ class Frame:
 
     pixels: NDArray[np.uint8]
     order: PixelOrder
-    index: int
+    index: int  # type: ignore[assignment]
     captured_ns: int
     capture_ns: int
     name: str = ""
@@ -61,11 +60,10 @@ class Timing(NamedTuple):
         return self.preprocess_ns + self.infer_ns + self.postprocess_ns
 
 
-@dataclass(frozen=True)
-class Label:
+class Label(NamedTuple):
     """Name one class: its place in the output, a readable name, and its WordNet synset if any."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     name: str
     synset: str = ""
 

@@ -30,7 +30,7 @@ def test_a_frame_gets_its_label(model: Model, handmade, colour: str, label: int)
 
 
 def test_every_stage_is_timed(model: Model, handmade) -> None:
-    frame = replace(handmade.frame("red"), captured_ns=0, capture_ns=123)
+    frame = handmade.frame("red")._replace(captured_ns=0, capture_ns=123)
     timing = model(frame).timing
     assert timing.capture_ns == 123
     stages = (timing.preprocess_ns, timing.infer_ns, timing.postprocess_ns)

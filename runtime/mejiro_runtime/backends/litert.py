@@ -13,15 +13,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 from mejiro_runtime.preprocess import Quantization
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # In order of preference: distribution name -> module that holds `Interpreter`.
 ENGINES = {
@@ -183,12 +185,13 @@ class LiteRTBackend:
     def _accelerator(self) -> str:
         """Say who took the operators, from the interpreter's execution plan.
 
-        A delegate shows as operators named DELEGATE that follow the file's own.
+        A delegate shows as operators named DELEGATE that follow the file's own. The names are
+        read from the wrapped interpreter: its public way describes every tensor of every one.
         """
-        operators = getattr(self._interpreter, "_get_ops_details", None)
-        if operators is None:
+        nodes: Any = getattr(self._interpreter, "_interpreter", None)
+        if not (hasattr(nodes, "NumNodes") and hasattr(nodes, "NodeName")):
             return "unknown kernels"
-        names = [operator["op_name"] for operator in operators()]
+        names = [nodes.NodeName(index) for index in range(nodes.NumNodes())]
         parts = names.count("DELEGATE")
         if not parts:
             return "builtin kernels"

@@ -13,14 +13,15 @@ import importlib.util
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 from mejiro_runtime.preprocess import Quantization
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {

@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import platform
-import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -117,7 +116,9 @@ def _read_verdict(cache: Path, engine: str, version: str) -> Verdict | None:
 
 
 def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) -> Verdict:
-    import subprocess  # costs milliseconds, and most starts find a verdict in the cache
+    # These cost milliseconds, and most starts find a verdict in the cache.
+    import signal
+    import subprocess
 
     command = [sys.executable, "-c", _CHILD, "\n".join(sys.path)]
     command += [str(path), str(request), str(request.threads)]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mejiro_runtime.card import OutputSpec, Scores
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.preprocess import Quantization
 from mejiro_runtime.types import Classification, Label
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def read_scores(
