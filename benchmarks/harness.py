@@ -189,6 +189,14 @@ def _significant(value: float) -> float:
     return float(f"{value:.5g}")
 
 
+def script(name: str) -> Path:
+    """Return a command of this Python's environment, as a user types it."""
+    path = Path(sys.executable).with_name(name)
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there; install mejiro and mejiro-runtime")
+    return path
+
+
 def bundle_folder(options: argparse.Namespace) -> Path:
     """Return the bundle to measure: the one given, or Lite0's, made anew when the code changed."""
     if options.bundle is not None:

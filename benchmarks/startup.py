@@ -91,7 +91,7 @@ def commands(bundle: Path, picture: Path) -> tuple[dict[str, list[str]], dict[st
         raise SystemExit(f"{bundle} has no TFLite file, the one format that all compared run")
     model, labels = str(opened.model_path(card)), str(bundle / opened.manifest.labels)
     programs = harness.FOLDER / "programs"
-    run = [sys.executable, "-m", "mejiro_runtime", "run", str(bundle), "--source", str(picture)]
+    run = [str(harness.script("mejiro-run")), "run", str(bundle), "--source", str(picture)]
     bare = [sys.executable, str(programs / "bare_start.py"), model, labels, str(picture)]
     ways = {
         "mejiro": [*run, "--artifact", card.file, "--threads", str(THREADS)],
@@ -136,6 +136,9 @@ def main() -> None:
         picture = folder / "picture.jpg"
         cv2.imwrite(str(picture), harness.photographs()[0])
         environment = {**os.environ, "MEJIRO_CACHE": str(folder / "cache")}
+        # Installed packages have their bytecode beside them; a shell that forbids writing it would
+        # have ours compiled at each start.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         launcher = stack.enter_context(Launcher(environment))
         ways, settings, notes = commands(bundle, picture)
         # The first start tries the engine and compiles bytecode; the second is like all others.

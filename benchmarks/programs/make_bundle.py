@@ -1,4 +1,4 @@
-"""Make the bundle that the benchmarks run: EfficientNet-Lite0 in int8, both formats."""
+"""Make the bundle that the benchmarks run: EfficientNet-Lite0 as int8 TFLite, for LiteRT."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import tempfile
 from pathlib import Path
 
 from mejiro.bundle import BundleOptions, write_bundle
-from mejiro.export import Exporter, export_with
+from mejiro.export import export
 from mejiro.zoo import build
 from mejiro_runtime.card import Format, Precision
 
 
 def main(out: Path) -> None:
-    exporter = Exporter(build("efficientnet-lite0"))
+    model = build("efficientnet-lite0")
     with tempfile.TemporaryDirectory() as name:
-        artifacts = [
-            export_with(exporter, format=format, precision=Precision.INT8, out=Path(name))
-            for format in (Format.TFLITE, Format.ONNX)
-        ]
-        write_bundle(artifacts, out, options=BundleOptions(name="lite0", replace=out.exists()))
+        artifact = export(model, format=Format.TFLITE, precision=Precision.INT8, out=Path(name))
+        write_bundle([artifact], out, options=BundleOptions(name="lite0", replace=out.exists()))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from mejiro_runtime.types import Frame, PixelOrder
 GOLDEN_FRAMES = 8
 # Longest side of each frame by the input's: shrunk little, shrunk by more than 2 (so that the
 # halving takes part), and enlarged; the odd numbers give odd sizes.
-SIDE_FACTORS = (2.86, 2.13, 1.43, 3.61, 1.77, 0.91, 1.29, 2.41)
+SIDE_FACTORS = (1.93, 1.43, 1.15, 3.15, 1.61, 0.91, 1.29, 2.41)
 # The variant of each backend that does the same arithmetic by other code.
 REFERENCE_VARIANTS = {"litert": "litert:builtin", "onnxruntime": "onnxruntime:unoptimized"}
 
