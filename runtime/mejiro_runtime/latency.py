@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,15 +16,14 @@ if TYPE_CHECKING:
 STAGES = ("capture", "preprocess", "infer", "postprocess", "sink", "frame_to_label", "age")
 
 
-@dataclass(frozen=True)
-class Distribution:
+class Distribution(NamedTuple):
     """Hold percentiles of one stage's durations, in nanoseconds.
 
     A percentile is a duration that was measured: the smallest one that at least that share of
     the frames did not exceed (nearest rank).
     """
 
-    count: int
+    count: int  # type: ignore[assignment]
     p50_ns: int
     p90_ns: int
     p99_ns: int

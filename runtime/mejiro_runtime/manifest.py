@@ -51,12 +51,11 @@ class GoldenOutputs(NamedTuple):
     tolerances: tuple[Tolerance, ...]
 
 
-@dataclass(frozen=True)
-class Golden:
+class Golden(NamedTuple):
     """Point to the golden frames and to what each artifact makes of them."""
 
     frames: str
-    count: int
+    count: int  # type: ignore[assignment]
     expected: tuple[GoldenOutputs, ...]
 
 

@@ -208,7 +208,7 @@ class LiteRTBackend:
             raise ModelError(
                 f"{self.info.engine} {self.info.version} failed to run this model: {error}"
             ) from error
-        return tuple(interpreter.get_tensor(index) for index in self._output_indices)
+        return tuple([interpreter.get_tensor(index) for index in self._output_indices])
 
     def invoke(self) -> None:
         """Run the engine once more on the tensors it holds: the bare cost, for comparison."""
