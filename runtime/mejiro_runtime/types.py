@@ -1,7 +1,7 @@
 """Define what flows along the pipeline: a frame comes in, a result with its timing goes out.
 
-These are named tuples rather than dataclasses: a class costs every start a tenth of the time, and
-an object every frame a third. What validates itself when made is a dataclass.
+These are named tuples rather than dataclasses: making the classes costs every start less, and
+making the objects every frame. What validates itself when made is a dataclass.
 """
 
 from __future__ import annotations
