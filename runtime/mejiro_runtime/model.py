@@ -59,9 +59,10 @@ class Model:
     def __call__(self, frame: Frame) -> Result:
         """Return the best classes for one frame, and the nanoseconds that each stage took."""
         start = perf_counter_ns()
-        tensor = self.preprocess(frame)
+        # Into the engine's own memory: the tensor need not be copied there.
+        self.preprocessor(frame.pixels, frame.order, self.backend.borrow_input())
         prepared = perf_counter_ns()
-        raw = self.infer(tensor)
+        raw = self.backend.run()[0]
         inferred = perf_counter_ns()
         top = top_classes(
             self.probabilities(raw),

@@ -199,9 +199,18 @@ class LiteRTBackend:
 
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
-        interpreter = self._interpreter
         for index, tensor in zip(self._input_indices, tensors, strict=True):
-            interpreter.set_tensor(index, tensor)
+            self._interpreter.set_tensor(index, tensor)
+        return self.run()
+
+    def borrow_input(self) -> NDArray[Any]:
+        """See `Backend.borrow_input`."""
+        memory: NDArray[Any] = self._interpreter.tensor(self._input_indices[0])()
+        return memory
+
+    def run(self) -> tuple[NDArray[Any], ...]:
+        """See `Backend.run`."""
+        interpreter = self._interpreter
         try:
             interpreter.invoke()
         except RuntimeError as error:

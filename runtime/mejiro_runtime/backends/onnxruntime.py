@@ -15,6 +15,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
@@ -115,6 +117,7 @@ class OnnxRuntimeBackend:
         self._input_names = [value.name for value in self.inputs]
         self._output_names = [value.name for value in self.outputs]
         self._last: dict[str, NDArray[Any]] = {}
+        self._own: NDArray[Any] | None = None
         self.info = BackendInfo(
             name="onnxruntime",
             engine=engine,
@@ -145,6 +148,18 @@ class OnnxRuntimeBackend:
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
         self._last = dict(zip(self._input_names, tensors, strict=True))
+        return self.run()
+
+    def borrow_input(self) -> NDArray[Any]:
+        """See `Backend.borrow_input`."""
+        first = self.inputs[0]
+        if self._own is None:
+            self._own = np.empty([max(1, size) for size in first.shape], dtype=first.dtype)
+        self._last = {first.name: self._own}
+        return self._own
+
+    def run(self) -> tuple[NDArray[Any], ...]:
+        """See `Backend.run`."""
         try:
             return tuple(self._session.run(self._output_names, self._last))
         except Exception as error:  # as above

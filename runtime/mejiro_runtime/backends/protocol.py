@@ -92,6 +92,17 @@ class Backend(Protocol):
         """
         ...
 
+    def borrow_input(self) -> NDArray[Any]:
+        """Return the memory of the first input, for its only user to fill.
+
+        Let go of the array, and of every view of it, before `run`: the engine may move it.
+        """
+        ...
+
+    def run(self) -> tuple[NDArray[Any], ...]:
+        """Return the outputs for what the inputs hold; the outputs are the caller's."""
+        ...
+
     def invoke(self) -> None:
         """Run the engine once more on the last tensors: its bare cost, for comparison."""
         ...

@@ -224,3 +224,21 @@ def test_outputs_belong_to_the_caller(model_fixtures, real_format) -> None:
     (again,) = backend.infer(tensors[0])
     np.testing.assert_array_equal(again, kept)
     backend.close()
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_a_filled_input_gives_what_a_given_tensor_gives(
+    model_fixtures, real_format, precision
+) -> None:
+    path = model_fixtures / "models" / f"colours-{precision}.{real_format.value}"
+    backend = open_backend(path, parse_request(None, real_format, threads=1))
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        tensor = rng.integers(0, 256, backend.inputs[0].shape, dtype=np.uint8)
+        (expected,) = backend.infer(tensor)
+        backend.borrow_input()[...] = 0
+        assert not np.array_equal(backend.run()[0], expected)
+        backend.borrow_input()[...] = tensor
+        (made,) = backend.run()
+        assert np.array_equal(made, expected)
+    backend.close()
