@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mejiro_runtime.backends.protocol import Backend, BackendInfo, BackendRequest, TensorInfo
 from mejiro_runtime.card import Format, Precision
-from mejiro_runtime.errors import BackendError, UsageError
+from mejiro_runtime.errors import BackendError, ModelError, UsageError
 
 __all__ = [
     "BACKENDS",
@@ -95,6 +95,8 @@ def open_backend(
     module = row.load()
     engine, _ = module.choose(request)
     verdict = probe(path, request, engine, module.version_of(engine), precision)
+    if verdict.refusal:
+        raise ModelError(verdict.refusal)
     if verdict.works:
         opened: Backend = module.open_file(path, request)
         return opened

@@ -20,9 +20,11 @@ import numpy as np
 
 from mejiro_runtime.backends.protocol import BackendRequest
 from mejiro_runtime.card import Precision
+from mejiro_runtime.errors import ModelError
 from mejiro_runtime.files import write_json
 
 TIMEOUT_S = 120
+REFUSED = 65  # the child's exit code when the engine refused the file; sysexits.h: EX_DATAERR
 # The child imports from where this process does. `python -m` would look into the working folder
 # first, and that may be a stranger's bundle with a json.py in it.
 _CHILD = """
@@ -37,7 +39,8 @@ _CPU_LINES = ("model name", "Hardware", "CPU part", "CPU implementer", "flags", 
 class Verdict(NamedTuple):
     """Say whether an engine survived one inference; `reason` completes "ENGINE VERSION ...".
 
-    `lasting` is true where the same would happen again with any model.
+    `lasting` is true where the same would happen again with any model. `refusal` is why the
+    engine would not load this file, where it said so.
     """
 
     engine: str
@@ -45,6 +48,7 @@ class Verdict(NamedTuple):
     works: bool
     reason: str = ""
     lasting: bool = False
+    refusal: str = ""
 
 
 def cache_folder() -> Path | None:
@@ -89,8 +93,9 @@ def probe(
     """Return the verdict on `engine`, from the cache or from one inference of `path` in a child.
 
     A child that ends with an exception of its own does not speak against the engine: the caller
-    will meet the same exception and report it. TensorFlow runs in this process already,
-    so there is nothing to protect.
+    will meet the same exception and report it. Only a file that the engine refused must not be
+    loaded again: engines that check no bounds refuse a damaged file in one process and crash on
+    it in the next. TensorFlow runs in this process already, so there is nothing to protect.
     """
     if engine == "tensorflow":
         return Verdict(engine, version, works=True)
@@ -126,7 +131,7 @@ def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) 
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S,
             check=False,
@@ -140,7 +145,10 @@ def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) 
     if number in (signal.SIGILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT):
         reason = f"was killed by {signal.Signals(number).name} when it tried {path.name}"
         return Verdict(engine, version, False, reason, lasting=number == signal.SIGILL)
-    return Verdict(engine, version, works=True, lasting=done.returncode == 0)
+    said = done.stdout.decode("utf-8", "replace").splitlines()
+    refusal = said[-1] if said and done.returncode == REFUSED else ""
+    lasting = done.returncode == 0
+    return Verdict(engine, version, works=True, lasting=lasting, refusal=refusal)
 
 
 def main(arguments: list[str]) -> int:
@@ -148,9 +156,12 @@ def main(arguments: list[str]) -> int:
     path, wanted, threads = arguments
     name, _, variant = wanted.partition(":")
     request = BackendRequest(name, variant, int(threads), allow_fallback=True)
-    backend = importlib.import_module(f"mejiro_runtime.backends.{name}").open_file(
-        Path(path), request
-    )
+    module = importlib.import_module(f"mejiro_runtime.backends.{name}")
+    try:
+        backend = module.open_file(Path(path), request)
+    except ModelError as error:
+        sys.stdout.write(f"\n{error}\n")
+        return REFUSED
     tensors = [
         np.zeros([max(1, size) for size in value.shape], dtype=value.dtype)
         for value in backend.inputs

@@ -14,7 +14,7 @@ import pytest
 import mejiro_runtime
 from mejiro_runtime.backends import BACKENDS, BackendRequest, open_backend, probe
 from mejiro_runtime.card import Precision
-from mejiro_runtime.errors import BackendError
+from mejiro_runtime.errors import BackendError, ModelError
 from mejiro_runtime.files import write_json
 
 REQUEST = BackendRequest("litert", threads=2)
@@ -91,6 +91,18 @@ def test_a_childs_own_exception_speaks_neither_for_nor_against(cache, child) -> 
     assert ask().works
     assert ask().works
     assert child.calls() == 2
+    assert not cache.exists() or not list(cache.iterdir())
+
+
+def test_a_file_that_the_child_refused_is_not_loaded_here(cache, child, monkeypatch) -> None:
+    """tflite-runtime refuses a damaged file in one process and crashes on it in the next."""
+    child(f"print('noise'); print('model.tflite is no model'); sys.exit({probe.REFUSED})")
+    module = BACKENDS["litert"].load()
+    monkeypatch.setattr(module, "choose", lambda request: ("ai-edge-litert", None))
+    monkeypatch.setattr(module, "version_of", lambda engine: "1.0")
+    monkeypatch.setattr(module, "open_file", lambda path, request: pytest.fail("it was loaded"))
+    with pytest.raises(ModelError, match=r"^model\.tflite is no model$"):
+        open_backend(MODEL, REQUEST)
     assert not cache.exists() or not list(cache.iterdir())
 
 
