@@ -32,6 +32,16 @@ def _skip_or_fail(reason: str) -> None:
     pytest.skip(reason)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs at full size unless `-m` names it; another `-m` does not call it back."""
+    if "full_size" in config.option.markexpr:
+        return
+    left = [item for item in items if item.get_closest_marker("full_size")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Act on the markers `shared` and `requires_tool`."""
     if item.get_closest_marker("shared") and not _shared_folder().is_dir():

@@ -5,6 +5,7 @@ the folder through MEJIRO_TEST_FIXTURES. It holds
 
     models/         colours-{int8,fp32}.{tflite,onnx}, each with its card: a seeded classifier
     full-integer/   colours-int8.tflite with uint8 at both ends
+    features/       colours-int8.{tflite,onnx} that give the last feature map as well
     bundle/         a bundle of the four models
     odd/            files that load but are no classifiers of one picture, or fail when they run
 """
@@ -174,6 +175,9 @@ def make_fixtures(out: Path) -> None:
         export_with(
             integer, format=Format.TFLITE, precision=Precision.INT8, out=root / "full-integer"
         )
+        seeing = Exporter(model, calibration=calibration, with_features=True)
+        for format in (Format.TFLITE, Format.ONNX):
+            export_with(seeing, format=format, precision=Precision.INT8, out=root / "features")
         options = BundleOptions(name="colours", golden=Path(scratch) / "pictures")
         write_bundle(artifacts, root / "bundle", options=options)
         (root / "odd").mkdir()

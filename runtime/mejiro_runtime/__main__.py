@@ -12,6 +12,7 @@ from typing import NoReturn, TypeAlias
 
 from mejiro_runtime._version import __version__
 from mejiro_runtime.errors import MejiroError
+from mejiro_runtime.interrupts import defer_interrupts
 
 EXIT_INTERRUPTED = 130
 
@@ -64,6 +65,10 @@ def _add(
     return parser
 
 
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+
+
 def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artifact", metavar="NAME", help="which model of the bundle (see info)")
     parser.add_argument(
@@ -84,7 +89,7 @@ def _add_run(commands: Subparsers) -> None:
         commands, "run", "run frames through the model and show what it sees",
         "mejiro-run run BUNDLE --source camera:0",
     )  # fmt: skip
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_bundle(parser)
     parser.add_argument(
         "--source",
         default="camera:0",
@@ -102,7 +107,7 @@ def _add_bench(commands: Subparsers) -> None:
         commands, "bench", "measure latency by stage, and the bare engine beside it",
         "mejiro-run bench BUNDLE --source synthetic:640x480 --frames 300",
     )  # fmt: skip
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_bundle(parser)
     parser.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
     parser.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
     _add_engine(parser)
@@ -113,13 +118,13 @@ def _add_verify(commands: Subparsers) -> None:
         commands, "verify", "replay the golden frames and compare every stage",
         "mejiro-run verify BUNDLE",
     )  # fmt: skip
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_bundle(parser)
     _add_engine(parser)
 
 
 def _add_info(commands: Subparsers) -> None:
     parser = _add(commands, "info", "tell what a bundle holds", "mejiro-run info BUNDLE")
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
+    _add_bundle(parser)
 
 
 def _add_doctor(commands: Subparsers) -> None:
@@ -176,6 +181,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _prepare_output(json=options.json)
     try:
+        defer_interrupts()
         from mejiro_runtime import commands
 
         code: int = getattr(commands, options.command)(options)

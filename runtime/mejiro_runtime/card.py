@@ -17,7 +17,8 @@ from mejiro_runtime.files import sha256_of
 from mejiro_runtime.preprocess import InputSpec
 from mejiro_runtime.types import Label
 
-CARD_SCHEMA = 1
+# Cards without features are written as schema 1, which older runtimes read.
+CARD_SCHEMA = 2
 
 
 class Format(str, Enum):
@@ -93,6 +94,9 @@ class ArtifactCard:
     `labels` has one entry for each class, in order. `lineage` says where the file came from
     (model, weights, calibration, versions) and `evaluation` what it scored; both are for people
     and later comparisons, and the runtime acts on neither.
+
+    `features` is (height, width, channels) of the second output, float32, where there is one: the
+    map whose mean is classified. `head_sha256` is then that of `head_path`.
     """
 
     file: str
@@ -105,10 +109,16 @@ class ArtifactCard:
     labels: tuple[Label, ...] = ()
     lineage: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] | None = None
+    features: tuple[int, ...] = ()
+    head_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.file in ("", "..") or Path(self.file).name != self.file:
             raise SpecError(f"a card names a file beside it, found '{self.file}'")
+        if len(self.features) not in (0, 3) or {type(n) for n in self.features} - {int}:
+            raise SpecError(f"features have height, width and channels, found {self.features}")
+        if bool(self.features) != bool(self.head_sha256):
+            raise SpecError("features and head_sha256 go together; give both or neither")
         background = self.output.background
         if background is not None and self.labels and not 0 <= background < len(self.labels):
             raise SpecError(
@@ -123,7 +133,7 @@ class ArtifactCard:
     def to_json(self, *, labels: bool = True) -> dict[str, Any]:
         """Return plain JSON values; a bundle, whose labels stand once, leaves `labels` out."""
         value: dict[str, Any] = {
-            "schema": CARD_SCHEMA,
+            "schema": CARD_SCHEMA if self.features else 1,
             "file": self.file,
             "format": self.format.value,
             "precision": self.precision.value,
@@ -134,6 +144,8 @@ class ArtifactCard:
             "lineage": self.lineage,
             "evaluation": self.evaluation,
         }
+        if self.features:
+            value |= {"features": list(self.features), "head_sha256": self.head_sha256}
         if labels:
             value["labels"] = [
                 {"name": label.name, "synset": label.synset} for label in self.labels
@@ -165,6 +177,8 @@ class ArtifactCard:
             labels=labels,
             lineage=fields.mapping("lineage", {}),
             evaluation=None if evaluation is None else Fields(evaluation, "evaluation").rest(),
+            features=tuple(fields.items("features")) if schema > 1 else (),
+            head_sha256=fields.text("head_sha256") if schema > 1 else "",
         )
         fields.finish()
         return card
@@ -186,6 +200,11 @@ def card_path(artifact: Path) -> Path:
     return artifact.with_name(artifact.name + ".json")
 
 
+def head_path(artifact: Path) -> Path:
+    """Return where the weights (classes, channels) of the features of `artifact` lie."""
+    return artifact.with_name(artifact.name + ".head.npy")
+
+
 def read_card(artifact: Path, *, check_hash: bool = True) -> ArtifactCard:
     """Read the card beside the model file `artifact`, and check that it speaks of this file.
 
@@ -203,6 +222,12 @@ def read_card(artifact: Path, *, check_hash: bool = True) -> ArtifactCard:
     card = ArtifactCard.from_json(read_json(path))
     if card.file != artifact.name:
         raise ModelError(f"{path} describes '{card.file}'; rename neither file alone")
-    if check_hash and sha256_of(artifact) != card.sha256:
-        raise ModelError(f"{artifact} has changed since {path.name} was written; export it again")
+    expected = {artifact: card.sha256}
+    if card.features:
+        expected[head_path(artifact)] = card.head_sha256
+    for file, sha256 in expected.items():
+        if not file.is_file():
+            raise ModelError(f"{artifact} has no {file.name} beside it; export it again")
+        if check_hash and sha256_of(file) != sha256:
+            raise ModelError(f"{file} has changed since {path.name} was written; export it again")
     return card

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mejiro_runtime.backends import Backend, BackendInfo, open_backend, parse_request
-from mejiro_runtime.card import ArtifactCard
+from mejiro_runtime.card import ArtifactCard, head_path
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.postprocess.classification import read_scores, top_classes
 from mejiro_runtime.preprocess import Preprocessor
@@ -24,13 +24,19 @@ if TYPE_CHECKING:
 class Model:
     """Hold an open artifact. Call it with a frame; use it in a `with` block to close it.
 
-    Not safe for use by two threads at once.
+    While `keep_features` is set, calls keep what `activation_map` is made of, with the weights in
+    the file `head`. Not safe for use by two threads at once.
     """
 
-    def __init__(self, card: ArtifactCard, backend: Backend, *, top: int = 5) -> None:
+    def __init__(
+        self, card: ArtifactCard, backend: Backend, *, top: int = 5, head: Path | None = None
+    ) -> None:
         self.card = card
         self.backend = backend
         self.top = top
+        self.keep_features = False
+        self._kept: list[NDArray[Any]] = []
+        self._head: Any = head
         self.preprocessor = Preprocessor(card.input)
         self._tensor = self.preprocessor.empty()
         _check_shapes(card, backend)
@@ -46,7 +52,8 @@ class Model:
 
     def infer(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """Return the raw first output for one input tensor."""
-        return self.backend.infer(tensor)[0]
+        raw, *self._kept = self.backend.infer(tensor)
+        return raw
 
     def probabilities(self, raw: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 probabilities (classes,) of a raw output."""
@@ -62,7 +69,7 @@ class Model:
         # Into the engine's own memory: the tensor need not be copied there.
         self.preprocessor(frame.pixels, frame.order, self.backend.borrow_input())
         prepared = perf_counter_ns()
-        raw = self.backend.run()[0]
+        raw, *self._kept = self.backend.run(1 + self.keep_features)
         inferred = perf_counter_ns()
         top = top_classes(
             self.probabilities(raw),
@@ -79,6 +86,27 @@ class Model:
             age_ns=done - frame.captured_ns,
         )
         return Result(index=frame.index, name=frame.name, top=top, timing=timing)
+
+    def activation_map(self, index: int) -> NDArray[np.float32]:
+        """Return what each place of the last picture adds to the score of class `index`.
+
+        float32 (height, width) over the input tensor; `place` says where that lies in a frame.
+        Source: class activation mapping (arXiv:1512.04150). Raises ModelError if no features were
+        kept, or there are no weights for them.
+        """
+        if not self.card.features or not self._kept:
+            raise ModelError(f"{self.card.file} kept no features; convert it --with-features")
+        weights = self._head
+        if not isinstance(weights, np.ndarray):
+            try:
+                # Of all classes' rows only those that are asked for are read.
+                weights = self._head = np.lib.format.open_memmap(weights, mode="r")
+            except (OSError, ValueError, TypeError) as error:
+                raise ModelError(f"{weights} cannot be read: {error}") from None
+        if weights.shape != (len(self.card.labels), self.card.features[2]):
+            raise ModelError(f"{self.card.file} has weights of another head; export it again")
+        heat: NDArray[np.float32] = self._kept[0][0] @ weights[index].astype(np.float32)
+        return heat
 
     def close(self) -> None:
         """Give back the engine's memory."""
@@ -117,6 +145,8 @@ def _check_shapes(card: ArtifactCard, backend: Backend) -> None:
             f"{card.file} gives {list(shape)} scores for {len(card.labels)} labels; "
             "give one label for each class"
         )
+    if card.features and (1, *card.features) not in [value.shape for value in backend.outputs[1:2]]:
+        raise ModelError(f"{card.file} lacks the features of its card; export it again")
 
 
 def open_model(
@@ -136,7 +166,7 @@ def open_model(
     request = parse_request(backend, card.format, threads=threads, allow_fallback=allow_fallback)
     opened = open_backend(path, request, precision=card.precision)
     try:
-        return Model(card, opened, top=top)
+        return Model(card, opened, top=top, head=head_path(path))
     except BaseException:
         opened.close()
         raise

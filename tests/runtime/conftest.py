@@ -177,7 +177,7 @@ class ColourBackend:
     def borrow_input(self) -> Any:
         return self._memory
 
-    def run(self) -> tuple[Any, ...]:
+    def run(self, count: int = 1) -> tuple[Any, ...]:
         self.calls += 1
         return (self.answer(self._memory),)
 

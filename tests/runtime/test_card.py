@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from mejiro_runtime.card import (
     Precision,
     Scores,
     card_path,
+    head_path,
     read_card,
 )
 from mejiro_runtime.errors import MejiroError, ModelError, SpecError
-from mejiro_runtime.files import write_json
+from mejiro_runtime.files import sha256_of, write_json
 from mejiro_runtime.preprocess import InputSpec
 from mejiro_runtime.types import Label
 
@@ -32,6 +34,14 @@ ANYTHING = st.recursive(
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
     ),
     max_leaves=6,
+)
+
+
+FEATURES = st.fixed_dictionaries(
+    {
+        "features": st.tuples(*[st.integers(1, 2000)] * 3),
+        "head_sha256": st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    }
 )
 
 
@@ -51,6 +61,7 @@ def cards(draw: st.DrawFn) -> ArtifactCard:
         labels=labels,
         lineage=draw(st.dictionaries(WORDS, st.integers() | WORDS, max_size=3)),
         evaluation=draw(st.none() | st.dictionaries(WORDS, st.floats(0, 1), max_size=3)),
+        **draw(st.just({}) | FEATURES),
     )
 
 
@@ -100,6 +111,49 @@ def test_a_newer_schema_asks_for_an_upgrade(handmade) -> None:
 def test_a_card_names_a_file_beside_it(handmade, name: str) -> None:
     with pytest.raises(SpecError, match="names a file beside it"):
         ArtifactCard.from_json({**handmade.card().to_json(), "file": name})
+
+
+def test_a_card_without_features_is_one_that_older_runtimes_read(handmade) -> None:
+    value = handmade.card().to_json()
+    assert value["schema"] == 1
+    assert not {"features", "head_sha256"} & set(value)
+    with_features = replace(handmade.card(), features=(2, 2, 5), head_sha256="0" * 64).to_json()
+    assert with_features["schema"] == 2
+    # Such a runtime asks for an upgrade; one of today takes no field that the schema lacks.
+    with pytest.raises(SpecError, match="unknown fields: 'features', 'head_sha256'"):
+        ArtifactCard.from_json({**with_features, "schema": 1})
+
+
+@pytest.mark.parametrize("features", [[7], [7, 7, 7, 7], [7, 7, "9"], [7.0, 7, 9], [True, 1, 1]])
+def test_features_are_height_width_and_channels(handmade, features: Any) -> None:
+    card = replace(handmade.card(), features=(7, 7, 9), head_sha256="0" * 64)
+    with pytest.raises(SpecError, match="height, width and channels"):
+        ArtifactCard.from_json({**card.to_json(), "features": features})
+
+
+@pytest.mark.parametrize("change", [{"features": []}, {"head_sha256": ""}])
+def test_features_and_their_weights_go_together(handmade, change: dict[str, Any]) -> None:
+    card = replace(handmade.card(), features=(7, 7, 9), head_sha256="0" * 64)
+    with pytest.raises(SpecError, match="go together; give both or neither"):
+        ArtifactCard.from_json({**card.to_json(), **change})
+
+
+def test_the_weights_of_features_belong_to_one_file(handmade, tmp_path) -> None:
+    artifact = tmp_path / "colours.tflite"
+    artifact.write_bytes(b"simulated")
+    head = head_path(artifact)
+    assert head.name == "colours.tflite.head.npy"
+    head.write_bytes(b"weights")
+    card = replace(handmade.card(), features=(2, 2, 5), head_sha256=sha256_of(head))
+    write_json(card_path(artifact), card.to_json())
+    assert read_card(artifact) == card
+    head.write_bytes(b"other weights")
+    with pytest.raises(ModelError, match=r"head\.npy has changed since"):
+        read_card(artifact)
+    assert read_card(artifact, check_hash=False) == card
+    head.unlink()
+    with pytest.raises(ModelError, match=r"has no colours\.tflite\.head\.npy beside it"):
+        read_card(artifact)
 
 
 @pytest.mark.parametrize("background", [-1, 3, True, 0.5, "0"])

@@ -106,6 +106,88 @@ def test_a_file_without_outputs_is_refused(handmade) -> None:
         Model(handmade.card(), _with(handmade.backend(), outputs=()))
 
 
+def with_features(handmade, tmp_path, weights: Any, *, shape: Any = (1, 2, 2, 5)) -> Model:
+    """Return a model whose simulated engine gives features as well: 0, 1, 2 and so on."""
+    backend = handmade.backend()
+    backend.outputs = (*backend.outputs, TensorInfo("features", shape, "float32"))
+    run = backend.run
+    features = np.arange(20, dtype=np.float32).reshape(1, 2, 2, 5)
+    backend.run = lambda count=1: (*run(), features)[:count]
+    np.save(tmp_path / "head.npy", np.asarray(weights, dtype=np.float16))
+    card = replace(handmade.card(), features=(2, 2, 5), head_sha256="0" * 64)
+    return Model(card, backend, head=tmp_path / "head.npy")
+
+
+def test_features_are_weighed_for_one_class(handmade, tmp_path) -> None:
+    weights = np.arange(15).reshape(3, 5) / 4 - 1
+    model = with_features(handmade, tmp_path, weights)
+    model(handmade.frame("red"))
+    with pytest.raises(ModelError, match="kept no features; convert it --with-features"):
+        model.activation_map(0)
+    model.keep_features = True
+    result = model(handmade.frame("red"))
+    heat = model.activation_map(2)
+    assert heat.dtype == np.float32
+    assert heat == pytest.approx(np.arange(20).reshape(2, 2, 5) @ weights[2], rel=1e-3)
+    model.keep_features = False
+    assert model(handmade.frame("red")).top == result.top
+    with pytest.raises(ModelError, match="kept no features"):
+        model.activation_map(0)
+
+
+def test_a_file_has_the_features_that_its_card_promises(handmade, tmp_path) -> None:
+    with pytest.raises(ModelError, match="lacks the features of its card"):
+        with_features(handmade, tmp_path, np.zeros((3, 5)), shape=(1, 5, 2, 2))
+    card = replace(handmade.card(), features=(2, 2, 5), head_sha256="0" * 64)
+    with pytest.raises(ModelError, match="lacks the features of its card"):
+        Model(card, handmade.backend())
+
+
+def test_a_file_without_features_has_no_map(model: Model, handmade) -> None:
+    model.keep_features = True
+    model(handmade.frame("red"))
+    with pytest.raises(ModelError, match="kept no features"):
+        model.activation_map(0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_bytes(b"no weights"), "cannot be read"),
+        (lambda path: np.save(path, np.array([{}], dtype=object)), "cannot be read"),
+        (lambda path: np.save(path, np.zeros((4, 5))), "weights of another head"),
+    ],
+)
+def test_damaged_weights_are_refused(handmade, tmp_path, damage, message: str) -> None:
+    model = with_features(handmade, tmp_path, np.zeros((3, 5)))
+    model.keep_features = True
+    model(handmade.frame("red"))
+    damage(tmp_path / "head.npy")
+    with pytest.raises(ModelError, match=message):
+        model.activation_map(0)
+
+
+def test_a_real_file_shows_where_a_colour_is(model_fixtures, real_format) -> None:
+    path = model_fixtures / "features" / f"colours-int8.{real_format.value}"
+    plain = model_fixtures / "models" / path.name
+    pixels = np.full((60, 60, 3), (20, 20, 220), np.uint8)
+    pixels[:, 30:] = (230, 60, 20)
+    frame = Frame(pixels, PixelOrder.BGR, 0, captured_ns=0, capture_ns=0)
+    with (
+        open_model(path, read_card(path), threads=1) as model,
+        open_model(plain, read_card(plain), threads=1) as other,
+    ):
+        model.keep_features = True
+        np.testing.assert_allclose(model(frame).top[0].score, other(frame).top[0].score, atol=0.02)
+        index = {label.short: label.index for label in model.card.labels}
+        red, blue = (model.activation_map(index[name]) for name in ("red", "bleu céleste"))
+        assert red.shape == model.card.features[:2]
+        half = red.shape[1] // 2
+        assert red[:, : half - 1].mean() > red[:, half + 1 :].mean()
+        assert blue[:, : half - 1].mean() < blue[:, half + 1 :].mean()
+
+
 def test_labels_are_needed(handmade) -> None:
     backend = handmade.backend(classes=0)
     with pytest.raises(ModelError, match="0 labels"):

@@ -201,14 +201,14 @@ class LiteRTBackend:
         """See `Backend.infer`."""
         for index, tensor in zip(self._input_indices, tensors, strict=True):
             self._interpreter.set_tensor(index, tensor)
-        return self.run()
+        return self.run(len(self.outputs))
 
     def borrow_input(self) -> NDArray[Any]:
         """See `Backend.borrow_input`."""
         memory: NDArray[Any] = self._interpreter.tensor(self._input_indices[0])()
         return memory
 
-    def run(self) -> tuple[NDArray[Any], ...]:
+    def run(self, count: int = 1) -> tuple[NDArray[Any], ...]:
         """See `Backend.run`."""
         interpreter = self._interpreter
         try:
@@ -217,7 +217,7 @@ class LiteRTBackend:
             raise ModelError(
                 f"{self.info.engine} {self.info.version} failed to run this model: {error}"
             ) from error
-        return tuple([interpreter.get_tensor(index) for index in self._output_indices])
+        return tuple([interpreter.get_tensor(index) for index in self._output_indices[:count]])
 
     def invoke(self) -> None:
         """Run the engine once more on the tensors it holds: the bare cost, for comparison."""

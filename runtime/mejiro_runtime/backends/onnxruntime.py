@@ -148,7 +148,7 @@ class OnnxRuntimeBackend:
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
         self._last = dict(zip(self._input_names, tensors, strict=True))
-        return self.run()
+        return self.run(len(self.outputs))
 
     def borrow_input(self) -> NDArray[Any]:
         """See `Backend.borrow_input`."""
@@ -158,10 +158,10 @@ class OnnxRuntimeBackend:
         self._last = {first.name: self._own}
         return self._own
 
-    def run(self) -> tuple[NDArray[Any], ...]:
+    def run(self, count: int = 1) -> tuple[NDArray[Any], ...]:
         """See `Backend.run`."""
         try:
-            return tuple(self._session.run(self._output_names, self._last))
+            return tuple(self._session.run(self._output_names[:count], self._last))
         except Exception as error:  # as above
             raise ModelError(
                 f"onnxruntime {self.info.version} failed to run this model: {error}"

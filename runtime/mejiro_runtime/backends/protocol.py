@@ -99,8 +99,8 @@ class Backend(Protocol):
         """
         ...
 
-    def run(self) -> tuple[NDArray[Any], ...]:
-        """Return the outputs for what the inputs hold; the outputs are the caller's."""
+    def run(self, count: int = 1) -> tuple[NDArray[Any], ...]:
+        """Return the first `count` outputs for what the inputs hold; they are the caller's."""
         ...
 
     def invoke(self) -> None:

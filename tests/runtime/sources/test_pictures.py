@@ -114,6 +114,29 @@ def test_names_may_hold_any_letters(write: Write, corners, name: str) -> None:
     np.testing.assert_array_equal(read_picture(write(name, corners)), corners)
 
 
+def test_a_reduced_picture_is_small_and_fails_where_the_whole_one_does(
+    write: Write, corners
+) -> None:
+    path = write("picture.jpg", np.tile(corners, (4, 4, 1)))
+    assert read_picture(path, reduced=True).shape == (20, 30, 3)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(SourceError, match="is not a picture that OpenCV can read"):
+        read_picture(path, reduced=True)
+
+
+def test_of_an_animation_the_first_frame_is_taken(tmp_path) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow, which writes such, is not installed")
+    pytest.importorskip("cv2", reason="OpenCV is not installed here")
+    first, second = (pillow.new("RGB", (20, 10), colour) for colour in ((250, 0, 0), (0, 250, 0)))
+    # OpenCV reads GIF from 4.11 on; WebP and TIFF it always did.
+    for name in ("a.png", "a.tiff", "a.webp"):
+        options = {"lossless": True} if name.endswith("webp") else {}
+        first.save(tmp_path / name, save_all=True, append_images=[second], **options)
+        pixels = read_picture(tmp_path / name)
+        assert pixels.shape == (10, 20, 3)
+        assert np.abs(pixels.astype(int) - (0, 0, 250)).max() < 3, name
+
+
 NO_PICTURES = {
     "text.jpg": (b"This is not a picture.\n" * 20, "is not a picture that OpenCV can read"),
     "empty.png": (b"", "is empty"),
