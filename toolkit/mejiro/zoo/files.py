@@ -24,6 +24,8 @@ from mejiro_runtime.types import Label, PixelOrder
 
 MODEL_SCHEMA = 1
 _KERAS_NAME, _CARD_NAME = "model.keras", "model.json"
+# Where a training run keeps its model folder.
+_RUN_MODEL = "model"
 
 
 def made_with() -> dict[str, str]:
@@ -123,14 +125,16 @@ def open_file(
     labels: tuple[Label, ...] | None,
     scores: Scores | None,
 ) -> FloatModel:
-    """Open a model folder, a `.keras` or `.h5` file, or a SavedModel folder.
+    """Open a model folder, a training run's folder, a `.keras` or `.h5` file, or a SavedModel.
 
-    Only a model folder states all that a FloatModel needs. For the others `labels` must be
-    given, and `input_spec`: an InputSpec, or its JSON object, in which the height and width may
-    be left out where the file fixes them, while scale and offset may not. `scores` must be given
-    where the last layer does not tell. Raises UsageError for what is missing or contradicts the
-    file, and ModelError for a file that cannot be used.
+    Only a model folder, which a run's folder holds too, states all that a FloatModel needs. For
+    the others `labels` must be given, and `input_spec`: an InputSpec, or its JSON object, in
+    which the height and width may be left out where the file fixes them, while scale and offset
+    may not. `scores` must be given where the last layer does not tell. Raises UsageError for
+    what is missing or contradicts the file, and ModelError for a file that cannot be used.
     """
+    if (path / _RUN_MODEL / _CARD_NAME).is_file():
+        path = path / _RUN_MODEL
     if path.is_dir() and (path / _CARD_NAME).is_file():
         if input_spec is not None or labels is not None or scores is not None:
             raise UsageError(

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from mejiro.tensorflow import load_keras
+from mejiro.zoo.hdf5 import MAX_UNPACKED_BYTES, check_keras_file
 from mejiro.zoo.weights import first_line, loading_whole
 from mejiro_runtime.card import Scores
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.fields import parse_json
 
 MAX_CONFIG_BYTES = 64 << 20
-MAX_UNPACKED_BYTES = 4 << 30
 
 # Each of these holds Python code, or loads it from elsewhere.
 _CODE = frozenset(
@@ -36,6 +36,7 @@ def load_keras_file(path: Path) -> Any:
     """
     if not path.is_file():
         raise ModelError(f"{path} is not a file; give a .keras or .h5 file")
+    check_keras_file(path)
     _check_classes(path, _read_config(path))
     keras = load_keras()
     try:

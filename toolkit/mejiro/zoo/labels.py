@@ -1,20 +1,12 @@
-"""Name the 1000 classes of ImageNet (ILSVRC 2012), in the order that its models answer in."""
+"""Check the names of a classifier's classes, and give those of ImageNet."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import resources
-
+from mejiro.data.imagenet import imagenet_labels
 from mejiro.errors import UsageError
 from mejiro_runtime.types import Label
 
-
-@lru_cache(maxsize=1)
-def imagenet_labels() -> tuple[Label, ...]:
-    """Return ImageNet's classes, each with its names and its WordNet synset, sorted by synset."""
-    text = resources.files("mejiro.zoo").joinpath("imagenet.tsv").read_text(encoding="utf-8")
-    rows = [line.split("\t") for line in text.splitlines()]
-    return tuple(Label(index, name, synset) for index, (synset, name) in enumerate(rows))
+__all__ = ["check_labels", "imagenet_labels"]
 
 
 def check_labels(labels: tuple[Label, ...], classes: int | None = None) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from mejiro.tensorflow import load_keras
-from mejiro.zoo.spec import Architecture, ModelSpec
+from mejiro.zoo.spec import SIGNED_PIXELS, Architecture, ModelSpec
 from mejiro.zoo.weights import KerasDownload
 
 _TABLE = "keras.io/api/applications"
@@ -38,10 +38,17 @@ def _v2(architecture: Architecture, weights: str | None = None) -> Any:
     return load_keras().applications.MobileNetV2(**_shared(architecture, weights))
 
 
-def _v3(architecture: Architecture, weights: str | None = None, *, size: str) -> Any:
+def _v3(
+    architecture: Architecture,
+    weights: str | None = None,
+    *,
+    size: str,
+    minimalistic: bool = False,
+) -> Any:
     application = getattr(load_keras().applications, f"MobileNetV3{size}")
     return application(
         dropout_rate=architecture.dropout,
+        minimalistic=minimalistic,
         include_preprocessing=False,
         **_shared(architecture, weights),
     )
@@ -53,11 +60,15 @@ def _spec(
     application: Any,
     *,
     top1: float,
-    classifier: str,
+    layers: tuple[str, str],
+    cost: tuple[int, int],
     widths: tuple[float, ...],
     dropout: float | None,
 ) -> ModelSpec:
-    """Return one row; all of them were trained on pixels in -1..1 at 224 x 224."""
+    """Return one row; all of them were trained on pixels in -1..1 at 224 x 224.
+
+    `layers` names the classifier and the features, `cost` is parameters and multiply-adds.
+    """
     return ModelSpec(
         name=name,
         family="mobilenet",
@@ -66,12 +77,14 @@ def _spec(
         image_size=224,
         # The central crop of TF-Slim's evaluation, which the published figures come from.
         crop_fraction=0.875,
-        scale=1 / 127.5,
-        offset=-1.0,
+        normalization=SIGNED_PIXELS,
         published_top1=top1,
         published_in=_TABLE_V3 if "-v3" in name else _TABLE,
-        classifier=classifier,
-        pretrained=KerasDownload(partial(application, weights="imagenet"), widths),
+        classifier=layers[0],
+        features=layers[1],
+        parameters=cost[0],
+        multiply_adds=cost[1],
+        pretrained=KerasDownload(application, widths),
         dropout=dropout,
         has_alpha=True,
     )
@@ -82,7 +95,8 @@ V1 = _spec(
     "MobileNet V1: depthwise separable convolutions, the plainest of the family",
     _v1,
     top1=0.704,
-    classifier="conv_preds",
+    layers=("conv_preds", "conv_pw_13_relu"),
+    cost=(4_253_864, 568_740_352),
     widths=(0.25, 0.5, 0.75, 1.0),
     dropout=0.001,
 )
@@ -91,7 +105,8 @@ V2 = _spec(
     "MobileNet V2: inverted residuals and linear bottlenecks",
     _v2,
     top1=0.713,
-    classifier="predictions",
+    layers=("predictions", "out_relu"),
+    cost=(3_538_984, 300_774_272),
     widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     dropout=None,
 )
@@ -100,7 +115,8 @@ V3_SMALL = _spec(
     "MobileNet V3 Small: hard swish and squeeze-and-excitation, for the slowest devices",
     partial(_v3, size="Small"),
     top1=0.681,
-    classifier="logits",
+    layers=("logits", "activation_17"),
+    cost=(2_554_968, 56_510_400),
     widths=(0.75, 1.0),
     dropout=0.2,
 )
@@ -109,7 +125,28 @@ V3_LARGE = _spec(
     "MobileNet V3 Large: hard swish and squeeze-and-excitation",
     partial(_v3, size="Large"),
     top1=0.756,
-    classifier="logits",
+    layers=("logits", "activation_19"),
+    cost=(5_507_432, 216_589_760),
     widths=(0.75, 1.0),
+    dropout=0.2,
+)
+V3_SMALL_MINIMALISTIC = _spec(
+    "mobilenet-v3-small-minimalistic",
+    "MobileNet V3 Small with ReLU and 3x3 kernels alone: quantizes best of the V3s",
+    partial(_v3, size="Small", minimalistic=True),
+    top1=0.619,
+    layers=("logits", "re_lu_22"),
+    cost=(2_056_848, 52_288_448),
+    widths=(1.0,),
+    dropout=0.2,
+)
+V3_LARGE_MINIMALISTIC = _spec(
+    "mobilenet-v3-large-minimalistic",
+    "MobileNet V3 Large with ReLU and 3x3 kernels alone: quantizes best of the V3s",
+    partial(_v3, size="Large", minimalistic=True),
+    top1=0.723,
+    layers=("logits", "re_lu_30"),
+    cost=(3_948_688, 209_136_704),
+    widths=(1.0,),
     dropout=0.2,
 )

@@ -10,16 +10,21 @@ import os
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mejiro.errors import MissingPackage, WeightsError
 from mejiro.tensorflow import load_keras
+from mejiro.zoo.hdf5 import check_keras_file
 from mejiro.zoo.pytorch_file import read_tensors
-from mejiro.zoo.spec import Architecture
+from mejiro.zoo.rewrite import name_layers
+from mejiro.zoo.spec import Architecture, Normalization
+from mejiro_runtime.errors import ModelError
 from mejiro_runtime.files import sha256_of
 
 MAX_WEIGHTS_BYTES = 1 << 30
@@ -95,12 +100,14 @@ class PackagedTensors:
 class KerasDownload:
     """Know the ImageNet weights that keras.applications downloads, and keeps in ~/.keras.
 
-    `application` makes the network with those weights in it. `widths` are the width multipliers
-    for which Keras publishes weights.
+    `application` makes Keras's network, given the architecture and `weights` as Keras takes it.
+    `widths` are the width multipliers for which Keras publishes weights. `normalization` is the
+    row's where Keras's network normalizes pixels itself, which the row's network does not.
     """
 
-    application: Callable[[Architecture], Any]
-    widths: tuple[float, ...]
+    application: Callable[..., Any]
+    widths: tuple[float, ...] = (1.0,)
+    normalization: Normalization | None = None
 
     def describe(self) -> str:
         """See `Pretrained.describe`."""
@@ -114,10 +121,11 @@ class KerasDownload:
         """See `Pretrained.fill`; Keras removes a file whose download fails."""
         try:
             with _downloading():
-                published = self.application(architecture)
+                published = self.application(architecture, weights="imagenet")
         except Exception as error:  # noqa: BLE001 - Keras raises bare Exceptions for a download
             raise WeightsError(f"{_download_fault(error)}{_OTHER_WEIGHTS}") from None
-        keras_model.set_weights(published.get_weights())
+        self._check_normalization(published)
+        copy_weights(published, keras_model)
         return {
             "source": f"{_KERAS_HOST}, by keras.applications",
             "summary": "ImageNet, as keras.applications downloads them",
@@ -126,6 +134,57 @@ class KerasDownload:
     def read(self, path: Path, keras_model: Any) -> None:
         """See `Pretrained.read`; Keras publishes no other format than its own."""
         raise WeightsError(f"{path} is no Keras weights file; give a .weights.h5, .h5 or .keras")
+
+    def _check_normalization(self, published: Any) -> None:
+        """Raise WeightsError unless Keras's network normalizes pixels as the row says."""
+        if self.normalization is None:
+            return
+        layers = load_keras().layers
+        ends = np.array([0.0, 255.0], np.float32).reshape(2, 1, 1, 1) * np.ones(3, np.float32)
+        wanted = ends * self.normalization.scale + self.normalization.offset
+        for layer in published.layers:
+            if isinstance(layer, layers.Rescaling | layers.Normalization):
+                ends = layer(ends)
+        if not np.allclose(ends, wanted, rtol=1e-3, atol=1e-3):
+            raise WeightsError(
+                f"{published.name} as keras.applications has it normalizes pixels to "
+                f"{_span(ends)}, its row here to {_span(wanted)}; use the tested version of Keras"
+            )
+
+
+def _span(ends: Any) -> str:
+    """Return what black and white become, channel by channel."""
+    black, white = np.asarray(ends).reshape(2, -1)
+    return ", ".join(f"{low:.2f}..{high:.2f}" for low, high in zip(black, white, strict=True))
+
+
+def copy_weights(source: Any, target: Any, *, left_out: Collection[str] = ()) -> None:
+    """Copy all weights of `target` from the layers of `source` with the same names.
+
+    Layers named in `left_out` keep theirs, and statistics of pixels in `source` are left there.
+    Raises WeightsError if the networks do not have the same layers with the same shapes.
+    """
+    normalization = load_keras().layers.Normalization
+    given = {
+        layer.name: layer.get_weights()
+        for layer in name_layers(source).layers
+        if layer.weights and not isinstance(layer, normalization)
+    }
+    taken = {layer.name: layer for layer in target.layers if layer.weights}
+    if different := given.keys() ^ taken.keys():
+        raise WeightsError(
+            f"the weights of {source.name} do not fit {target.name}: only one of the two has the "
+            f"layer {min(different)}; use the tested version of Keras"
+        )
+    for name, layer in taken.items():
+        if name in left_out:
+            continue
+        try:
+            layer.set_weights(given[name])
+        except ValueError as error:
+            raise WeightsError(
+                f"the weights of {source.name} do not fit the layer {name} ({first_line(error)})"
+            ) from None
 
 
 @contextlib.contextmanager
@@ -176,6 +235,10 @@ def load_weights_file(path: Path, keras_model: Any, pretrained: Any) -> dict[str
 
 
 def _load_keras_weights(path: Path, keras_model: Any) -> None:
+    try:
+        check_keras_file(path)
+    except ModelError as error:
+        raise WeightsError(str(error)) from None
     load_keras()
     try:
         with loading_whole():

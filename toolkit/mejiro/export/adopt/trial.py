@@ -6,7 +6,6 @@ A file that makes its engine crash, or never end, does so in the child; here it 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mejiro.child import child_command
 from mejiro_runtime.backends import BACKENDS, backend_for, open_backend, parse_request
 from mejiro_runtime.card import Format
 from mejiro_runtime.errors import BackendError, MejiroError, ModelError, SpecError
@@ -52,9 +52,8 @@ def try_model(path: Path, format: Format, spec: InputSpec, *, name: str) -> Tria
     task = {"path": str(path), "format": format.value, "input": spec.to_json()}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "mejiro.export.adopt.trial"],
+            child_command("mejiro.export.adopt.trial"),
             input=json.dumps(task).encode(),
-            env=_environment(),
             capture_output=True,
             timeout=TIMEOUT_S,
             check=False,
@@ -64,15 +63,6 @@ def try_model(path: Path, format: Format, spec: InputSpec, *, name: str) -> Tria
     except OSError as error:
         raise BackendError(f"{name} could not be tried: {error.strerror or error}") from None
     return _read(done, path, name)
-
-
-def _environment() -> dict[str, str]:
-    """Return an environment in which the child finds the packages that run here."""
-    roots = [str(Path(__file__).resolve().parents[3])]
-    roots.append(str(Path(sys.modules["mejiro_runtime"].__path__[0]).resolve().parent))
-    roots += filter(None, [os.environ.get("PYTHONPATH")])
-    # The child is the probe: an engine that dies here needs no other process to die in.
-    return {**os.environ, "MEJIRO_PROBING": "1", "PYTHONPATH": os.pathsep.join(roots)}
 
 
 def _read(done: subprocess.CompletedProcess[bytes], path: Path, name: str) -> Trial:
@@ -158,7 +148,3 @@ def main() -> int:
         answer = {"error": f"{task['path']} cannot be run: {reason}", "kind": "model"}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
