@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mejiro.errors import ExportError
-from mejiro.export.graph import Entry, freeze
+from mejiro.export.graph import Entry, trace
 from mejiro.tensorflow import load_keras
 from mejiro_runtime.types import Label
 
@@ -19,7 +19,7 @@ def layers():
 
 def refused(model, message):
     with pytest.raises(ExportError, match=message):
-        freeze(model, Entry.BYTES)
+        trace(model, Entry.BYTES)
 
 
 def test_two_inputs(tiny, layers):
@@ -55,6 +55,6 @@ def test_any_size_in_the_network_becomes_the_specified_one(tiny, layers):
     pixels = layers.Input((None, None, 3))
     scores = layers.Dense(tiny.CLASSES)(layers.GlobalAveragePooling2D()(pixels))
     model = replace(tiny.model(), keras_model=load_keras().Model(pixels, scores))
-    frozen = freeze(model, Entry.BYTES)
-    assert frozen.inputs[0].shape.as_list() == [1, tiny.SIDE, tiny.SIDE, 3]
-    assert frozen.outputs[0].shape.as_list() == [1, tiny.CLASSES]
+    traced = trace(model, Entry.BYTES)
+    assert traced.inputs[0].shape.as_list() == [1, tiny.SIDE, tiny.SIDE, 3]
+    assert traced.outputs[0].shape.as_list() == [1, tiny.CLASSES]

@@ -113,9 +113,9 @@ def test_an_integer_output_says_how_it_is_read(tiny):
 
 
 def test_an_operator_that_cannot_be_expressed_is_named(tiny, exporter, monkeypatch):
-    proto = onnx_module._translate(exporter.tflite(Precision.FP32))
+    proto = onnx_module.translate(exporter.tflite(Precision.FP32), OPSET)
     proto.graph.node.append(helper.make_node("TFL_STRANGE", ["x"], ["y"]))
-    monkeypatch.setattr(onnx_module, "_translate", lambda data: proto)
+    monkeypatch.setattr(onnx_module, "translate", lambda data, opset: proto)
     with pytest.raises(ExportError, match="TFL_STRANGE, which tf2onnx cannot express"):
         convert_from_tflite(b"", tiny.model(), Precision.FP32)
 

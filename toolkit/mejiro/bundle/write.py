@@ -22,7 +22,7 @@ from mejiro.errors import DataError, UsageError
 from mejiro.model import Artifact
 from mejiro_runtime._version import __version__
 from mejiro_runtime.bundle import Bundle, checksums_text, labels_text, open_bundle
-from mejiro_runtime.card import Format
+from mejiro_runtime.card import Format, head_path
 from mejiro_runtime.errors import SourceError
 from mejiro_runtime.files import sha256_of, write_json
 from mejiro_runtime.kernels import Pixels
@@ -81,7 +81,10 @@ def write_bundle(
         for folder in (MODELS_FOLDER, "golden", "wheels"):
             (beside / folder).mkdir()
         for artifact in artifacts:
-            shutil.copyfile(artifact.path, beside / MODELS_FOLDER / artifact.card.file)
+            model_file = beside / MODELS_FOLDER / artifact.card.file
+            shutil.copyfile(artifact.path, model_file)
+            if artifact.card.features:
+                shutil.copyfile(head_path(artifact.path), head_path(model_file))
         (beside / LABELS_NAME).write_text(labels_text(artifacts[0].card.labels), encoding="utf-8")
         tell("recording golden outputs")
         golden = _write_golden(beside, artifacts, frames)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mejiro.data.calibration import CalibrationSet
 from mejiro.errors import UsageError
-from mejiro.export.exporter import Exporter
+from mejiro.export.exporter import Exporter, Outputs
 from mejiro.model import Artifact, FloatModel
 from mejiro_runtime.card import Format, Precision
 
@@ -17,7 +17,7 @@ EXPORTERS: dict[Format, Callable[[Exporter, Precision], bytes]] = {
 }
 PRECISIONS = (Precision.INT8, Precision.FP16, Precision.FP32)
 
-__all__ = ["EXPORTERS", "PRECISIONS", "Exporter", "export", "export_with"]
+__all__ = ["EXPORTERS", "PRECISIONS", "Exporter", "Outputs", "export", "export_with"]
 
 
 def export(

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from mejiro.data.calibration import CalibrationSet, default_calibration
-from mejiro.errors import ExportError
+from mejiro.errors import ExportError, UsageError
+from mejiro.export.linear_head import LinearHead, find_linear_head
 from mejiro.export.normalization import exact_quantization, exported_input
 from mejiro.export.onnx import convert_from_tflite
 from mejiro.export.tflite import convert_float, convert_int8
 from mejiro.model import Artifact, FloatModel
 from mejiro_runtime._version import __version__
-from mejiro_runtime.card import ArtifactCard, Format, OutputSpec, Precision, Scores, card_path
+from mejiro_runtime.card import (
+    ArtifactCard,
+    Format,
+    OutputSpec,
+    Precision,
+    Scores,
+    card_path,
+    head_path,
+)
 from mejiro_runtime.files import replacing, sha256_of, write_json
 from mejiro_runtime.preprocess import InputSpec
 
@@ -26,11 +38,32 @@ _PACKAGES = {
 }
 
 
+@dataclass(frozen=True)
+class Outputs:
+    """Say what files give beside float32 probabilities.
+
+    `full_integer` keeps the output of int8 files uint8. `with_features` adds the last feature map
+    as a second output, float32 (1, height, width, channels), and writes the weights of the linear
+    head beside the file. The two exclude each other.
+    """
+
+    full_integer: bool = False
+    with_features: bool = False
+
+    def __post_init__(self) -> None:
+        if self.with_features and self.full_integer:
+            raise UsageError(
+                "features are float32, and a full-integer file gives integers alone; leave "
+                "--with-features or --full-integer out"
+            )
+
+
 class Exporter:
     """Hold a float model on its way to files, and the TFLite graphs that they are made of.
 
-    Without `calibration` int8 files are quantized by the default set. `on_progress` gets a few
-    words before each stage.
+    Without `calibration` int8 files are quantized by the default set. For `full_integer` and
+    `with_features` see `Outputs`. `on_progress` gets a few words before each stage. Raises
+    ExportError for features of a model without a linear head.
     """
 
     def __init__(
@@ -39,10 +72,12 @@ class Exporter:
         *,
         calibration: CalibrationSet | None = None,
         full_integer: bool = False,
+        with_features: bool = False,
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
         self.model = model
-        self.full_integer = full_integer
+        self.outputs = Outputs(full_integer, with_features)
+        self.head = find_linear_head(model) if with_features else None
         self._calibration = calibration
         self._tell = on_progress or (lambda text: None)
         self._tflite: dict[Precision, bytes] = {}
@@ -55,7 +90,7 @@ class Exporter:
                 data = self._quantize()
             else:
                 self._tell(f"converting to TFLite {precision.value}")
-                data = convert_float(self.model, precision)
+                data = convert_float(self.model, precision, self.head)
             self._tflite[precision] = data
         return self._tflite[precision]
 
@@ -64,12 +99,13 @@ class Exporter:
         # ONNX stores its own float16 weights, so both float precisions begin with TFLite's fp32.
         source = self.tflite(Precision.INT8 if precision is Precision.INT8 else Precision.FP32)
         self._tell(f"converting to ONNX {precision.value}")
-        return convert_from_tflite(source, self.model, precision)
+        return convert_from_tflite(source, self.model, precision, self.head)
 
     def write(self, data: bytes, format: Format, precision: Precision, out: Path) -> Artifact:
         """Write `data` and its card into the folder `out`, both or neither, and return them.
 
-        The file is called ``<model>-<precision>.<format>``. Raises ExportError if it cannot be
+        The file is called ``<model>-<precision>.<format>``. With features the weights of the head
+        lie beside it too, see `card.head_path`. Raises ExportError if it cannot be
         written.
         """
         name = f"{self.model.name}-{precision.value}.{format.value}"
@@ -79,9 +115,15 @@ class Exporter:
             )
         path = out / name
         try:
-            with replacing(path) as beside:
+            with ExitStack() as stack:
+                beside = stack.enter_context(replacing(path))
                 beside.write_bytes(data)
                 card = self._card(beside, name, format, precision)
+                if self.head is not None:
+                    head_file = stack.enter_context(replacing(head_path(path)))
+                    _write_weights(head_file, self.head)
+                    digest = sha256_of(head_file)
+                    card = replace(card, features=self.head.shape, head_sha256=digest)
                 # What is there under these names belongs together until both are replaced; a file
                 # without a card, or with another's, is refused by whoever reads it.
                 write_json(card_path(path), card.to_json())
@@ -99,7 +141,9 @@ class Exporter:
                 spec, on_unreadable=lambda picture: self._unreadable.append(picture.name)
             )
 
-        return convert_int8(self.model, tensors, full_integer=self.full_integer)
+        return convert_int8(
+            self.model, tensors, full_integer=self.outputs.full_integer, head=self.head
+        )
 
     def _calibration_set(self) -> CalibrationSet:
         if self._calibration is None:
@@ -133,7 +177,7 @@ class Exporter:
             if exact_quantization(self.model.input) is not None:
                 lineage["normalization"] = "folded into the input quantization"
             calibration = self._calibration_set()
-            lineage["full_integer"] = self.full_integer
+            lineage["full_integer"] = self.outputs.full_integer
             lineage["calibration"] = {
                 "name": calibration.name,
                 "pictures": len(calibration) - len(self._unreadable),
@@ -142,3 +186,15 @@ class Exporter:
                 "note": calibration.note,
             }
         return lineage
+
+
+def _write_weights(path: Path, head: LinearHead) -> None:
+    """Write the weights of `head`, (classes, channels), as a .npy file: float16 where that will do.
+
+    They weigh a map to look at, and a device reads one row of them at a time.
+    """
+    weights = head.weights
+    if np.abs(weights).max(initial=0.0) <= np.finfo(np.float16).max:
+        weights = weights.astype(np.float16)
+    with path.open("wb") as stream:
+        np.save(stream, weights, allow_pickle=False)

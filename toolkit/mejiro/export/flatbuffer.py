@@ -109,11 +109,13 @@ class TFLiteFile:
         In float it costs nothing to speak of, and every engine takes it.
         """
         operators = self._graph.operators
-        if [self._name_of(operator) for operator in operators[-2:]] != ["SOFTMAX", "DEQUANTIZE"]:
+        maker = {int(place): i for i, made in enumerate(operators) for place in made.outputs}
+        last = maker[int(self._graph.outputs[0])]
+        before = maker.get(int(operators[last].inputs[0]), last)
+        pair = operators[before], operators[last]
+        if [self._name_of(operator) for operator in pair] != ["SOFTMAX", "DEQUANTIZE"]:
             return False
-        softmax, dequantize = operators[-2:]
-        if list(softmax.outputs) != list(dequantize.inputs):
-            return False
+        softmax, dequantize = pair
         output = self._graph.tensors[dequantize.outputs[0]]
         # The tensor between the two, so far the quantized probabilities, becomes the logits.
         between = self._graph.tensors[softmax.outputs[0]]
@@ -122,8 +124,17 @@ class TFLiteFile:
         middle, final = list(softmax.outputs), list(dequantize.outputs)
         dequantize.inputs, dequantize.outputs = list(softmax.inputs), middle
         softmax.inputs, softmax.outputs = middle, final
-        operators[-2:] = [dequantize, softmax]
+        operators[before], operators[last] = dequantize, softmax
         return True
+
+    def put_scores_first(self) -> None:
+        """Order the outputs: the row of scores, then the features.
+
+        The converter orders them as it likes, and the runtime reads scores from the first.
+        """
+        self._graph.outputs = sorted(
+            self._graph.outputs, key=lambda index: len(self._graph.tensors[index].shape)
+        )
 
     def to_bytes(self) -> bytes:
         """Return the file."""

@@ -1,4 +1,7 @@
-"""Make a float model one frozen graph: one picture in, one row of probabilities out."""
+"""Make a float model one graph: one picture in, one row of probabilities out.
+
+With the head of a model its last feature map comes out as well.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from mejiro.errors import ExportError
+from mejiro.export.linear_head import LinearHead
 from mejiro.export.normalization import exported_input, normalization_matrix
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
@@ -16,6 +20,7 @@ from mejiro_runtime.types import PixelOrder
 
 INPUT_NAME = "pixels"
 OUTPUT_NAME = "probabilities"
+FEATURES_NAME = "features"
 
 
 class Entry(str, Enum):
@@ -26,12 +31,13 @@ class Entry(str, Enum):
     NORMALIZED = "normalized"  # what the Keras model takes
 
 
-def freeze(model: FloatModel, entry: Entry) -> Any:
-    """Return a concrete TensorFlow function of `model` with its variables as constants.
+def trace(model: FloatModel, entry: Entry, head: LinearHead | None = None) -> Any:
+    """Return a concrete TensorFlow function of `model`, which holds the model's variables.
 
     It takes (1, height, width, channels), uint8 or float32 as `entry` says, and gives float32
-    probabilities (1, classes): a model of logits gets its softmax. Raises ExportError if the
-    Keras model takes or gives anything else, or cannot be traced.
+    probabilities (1, classes): a model of logits gets its softmax. With `head` it also gives the
+    float32 features (1, height, width, channels). Raises ExportError if the Keras model takes or
+    gives anything else, or cannot be traced.
     """
     _check_inputs(model)
     exported = exported_input(model.input)
@@ -40,18 +46,22 @@ def freeze(model: FloatModel, entry: Entry) -> Any:
 
     def run(pixels: Any) -> Any:
         values = _normalize(tf, pixels, model.input, entry)
-        scores = tf.cast(_only_output(model, model.keras_model(values, training=False)), tf.float32)
+        if head is None:
+            made, features = model.keras_model(values, training=False), None
+        else:
+            made, features = head.run(values)
+        scores = tf.cast(_only_output(model, made), tf.float32)
         if model.scores is Scores.LOGITS:
             scores = tf.nn.softmax(scores)
-        return tf.identity(scores, name=OUTPUT_NAME)
+        scores = tf.identity(scores, name=OUTPUT_NAME)
+        if features is None:
+            return scores
+        return scores, tf.identity(tf.cast(features, tf.float32), name=FEATURES_NAME)
 
     dtype = tf.uint8 if entry is Entry.BYTES else tf.float32
     signature = tf.TensorSpec(exported.shape, dtype, name=INPUT_NAME)
     with quietly(f"tracing {model.name}"):
-        from tensorflow.python.framework import convert_to_constants
-
-        traced = tf.function(run, input_signature=[signature]).get_concrete_function()
-        return convert_to_constants.convert_variables_to_constants_v2(traced)
+        return tf.function(run, input_signature=[signature]).get_concrete_function()
 
 
 def _normalize(tf: Any, pixels: Any, spec: InputSpec, entry: Entry) -> Any:

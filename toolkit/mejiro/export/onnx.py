@@ -7,13 +7,12 @@ pairs. So both formats of a model answer alike, and one calibration serves both.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mejiro.errors import ExportError
+from mejiro.export.linear_head import LinearHead
 from mejiro.export.onnx_check import check_onnx
 from mejiro.export.onnx_names import name_canonically
 from mejiro.export.qdq import (
@@ -23,6 +22,7 @@ from mejiro.export.qdq import (
     move_activations_to_uint8,
 )
 from mejiro.export.quiet import quietly
+from mejiro.export.translate import translate
 from mejiro.model import FloatModel
 from mejiro_runtime.card import Precision
 from mejiro_runtime.preprocess import Quantization
@@ -37,8 +37,12 @@ OUTPUT_SCALE_KEY = "mejiro.output_scale"
 OUTPUT_ZERO_POINT_KEY = "mejiro.output_zero_point"
 
 
-def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) -> bytes:
+def convert_from_tflite(
+    data: bytes, model: FloatModel, precision: Precision, head: LinearHead | None = None
+) -> bytes:
     """Return the ONNX file with the graph of the TFLite file `data`, made from `model`.
+
+    If `data` has the features of `head` as its second output, so has the ONNX file.
 
     For FP16 give an FP32 file: its weights are stored as float16, and the arithmetic stays
     float32, as in TFLite's. Raises ExportError if the graph cannot be translated whole.
@@ -47,7 +51,7 @@ def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) ->
     import onnxslim
 
     with quietly(f"converting {model.name} to ONNX {precision.value}"):
-        proto = _translate(data)
+        proto = translate(data, OPSET)
         _refuse_foreign_operators(proto, model)
         if precision is Precision.INT8:
             move_activations_to_uint8(proto)
@@ -60,19 +64,8 @@ def convert_from_tflite(data: bytes, model: FloatModel, precision: Precision) ->
         _finish(proto)
         onnx.checker.check_model(proto, full_check=True)
         written: bytes = proto.SerializeToString(deterministic=True)
-    check_onnx(written, model, precision)
+    check_onnx(written, model, precision, head)
     return written
-
-
-def _translate(data: bytes) -> Any:
-    """Run tf2onnx, which reads from files only."""
-    from tf2onnx import convert
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.tflite")
-        path.write_bytes(data)
-        proto, _ = convert.from_tflite(str(path), opset=OPSET)
-    return proto
 
 
 def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:

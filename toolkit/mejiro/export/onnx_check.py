@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mejiro.errors import ExportError
+from mejiro.export.linear_head import LinearHead
 from mejiro.export.normalization import exact_quantization, exported_input
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
@@ -20,17 +21,19 @@ _ACTIVATIONS = frozenset({"Clip", "Relu"})
 _MOVING = frozenset({"Transpose", "Reshape", "Squeeze", "Flatten", "Concat", "MaxPool", "Slice"})
 
 
-def check_onnx(data: bytes, model: FloatModel, precision: Precision) -> None:
+def check_onnx(
+    data: bytes, model: FloatModel, precision: Precision, head: LinearHead | None = None
+) -> None:
     """Raise ExportError unless ONNX Runtime opens the file and it is as promised.
 
-    Promised are one input of uint8 pixels, one row of scores, batch norms folded away, and for
-    INT8 weights as int8 by channel, the exact quantization of the input, and no operator on
-    floats but the final softmax.
+    Promised are one input of uint8 pixels, one row of scores and the float32 features of `head`,
+    batch norms folded away, and for INT8 weights as int8 by channel, the exact quantization of
+    the input, and no operator on floats but the final softmax.
     """
     import onnx
 
     proto = onnx.load_model_from_string(data)
-    _check_session(data, model)
+    _check_session(data, model, head)
     _check_folding(proto, model)
     if precision is Precision.INT8:
         graph = _Graph(proto)
@@ -79,8 +82,8 @@ class _Graph:
         )
 
 
-def _check_session(data: bytes, model: FloatModel) -> None:
-    """Open the file as a device would, and look at its input and output."""
+def _check_session(data: bytes, model: FloatModel, head: LinearHead | None) -> None:
+    """Open the file as a device would, and look at its input and outputs."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -93,9 +96,12 @@ def _check_session(data: bytes, model: FloatModel) -> None:
     if inputs != [("tensor(uint8)", exported_input(model.input).shape)]:
         raise ExportError(f"the converter gave {model.name} the inputs {inputs}, not uint8 pixels")
     outputs = [(value.type, tuple(value.shape)) for value in session.get_outputs()]
-    if len(outputs) != 1 or len(outputs[0][1]) != 2 or outputs[0][1][0] != 1:
+    features = [] if head is None else [("tensor(float)", (1, *head.shape))]
+    rows = [(len(shape), shape[:1]) for _, shape in outputs[:1]]
+    if rows != [(2, (1,))] or outputs[1:] != features:
         raise ExportError(
             f"the converter gave {model.name} the outputs {outputs}, not one row of scores"
+            + (f" and the features {list(head.shape)}" if head else "")
         )
 
 

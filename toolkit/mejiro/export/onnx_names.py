@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mejiro.export.graph import INPUT_NAME, OUTPUT_NAME
+from mejiro.export.graph import FEATURES_NAME, INPUT_NAME, OUTPUT_NAME
 
 _NUMBER = re.compile(r"__\d+")
 # What the inputs of DequantizeLinear are.
@@ -19,8 +19,9 @@ _STORED = ("stored", "scale", "zero_point")
 def name_canonically(proto: Any) -> None:
     """Give every tensor of the model a name that tells its place, and sort the constants by it.
 
-    Input and output are called `INPUT_NAME` and `OUTPUT_NAME`; what an operator computes keeps
-    the name from the network; a constant is called after its first user and its place there.
+    Input and outputs are called `INPUT_NAME`, `OUTPUT_NAME` and `FEATURES_NAME`; what an operator
+    computes keeps the name from the network; a constant is called after its first user and its
+    place there.
     """
     graph = proto.graph
     constants = {value.name for value in graph.initializer}
@@ -31,7 +32,8 @@ def name_canonically(proto: Any) -> None:
         if node.op_type == "DequantizeLinear" and constants.issuperset(node.input)
     }
     computing = [node for node in graph.node if node.output[0] not in unpacking]
-    names = _Names({graph.input[0].name: INPUT_NAME, graph.output[0].name: OUTPUT_NAME})
+    ends = [graph.input[0].name, *(value.name for value in graph.output)]
+    names = _Names(dict(zip(ends, (INPUT_NAME, OUTPUT_NAME, FEATURES_NAME), strict=False)))
     unpacked = []
     for node in computing:
         for name in node.output:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mejiro.errors import ExportError
 from mejiro.export.flatbuffer import Operator, TFLiteFile, number_of_values
-from mejiro.export.graph import Entry, freeze
+from mejiro.export.graph import Entry, trace
+from mejiro.export.linear_head import LinearHead
 from mejiro.export.normalization import exact_quantization, exported_input
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
@@ -26,37 +27,45 @@ _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 PIXEL_QUANTIZATION = Quantization(scale=1.0, zero_point=0)
 
 
-def convert_float(model: FloatModel, precision: Precision) -> bytes:
+def convert_float(model: FloatModel, precision: Precision, head: LinearHead | None = None) -> bytes:
     """Return `model` as a TFLite file of FP32, or of FP32 arithmetic on FP16 weights.
 
-    Raises ExportError if the converter cannot take the model.
+    With `head` the file's second output is the features (1, height, width, channels). Raises
+    ExportError if the converter cannot take the model.
     """
     tf = load_tensorflow()
-    frozen = freeze(model, Entry.BYTES)
+    traced = trace(model, Entry.BYTES, head)
     with quietly(f"converting {model.name} to TFLite {precision.value}"):
-        converter = _converter(tf, frozen)
+        converter = _converter(tf, traced)
         if precision is Precision.FP16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         data: bytes = converter.convert()
-    check_float(data, model, precision)
+        if head is not None:
+            file = TFLiteFile(data)
+            file.put_scores_first()
+            data = file.to_bytes()
+    check_float(data, model, precision, head)
     return data
 
 
-def convert_int8(model: FloatModel, tensors: Tensors, *, full_integer: bool) -> bytes:
+def convert_int8(
+    model: FloatModel, tensors: Tensors, *, full_integer: bool, head: LinearHead | None = None
+) -> bytes:
     """Return `model` as an int8 TFLite file, quantized by the ranges that `tensors` show.
 
     `tensors` gives the calibration tensors for an input specification. Weights are quantized by
     channel, activations by tensor, from the least to the greatest value seen. The probabilities
-    leave as float32, or with `full_integer` as uint8 in steps of 1/256. Raises ExportError if
-    the converter cannot take the model or cannot keep all of it in int8.
+    leave as float32, or with `full_integer` as uint8 in steps of 1/256. With `head` the file's
+    second output is the features (1, height, width, channels) of the same type. Raises
+    ExportError if the converter cannot take the model or cannot keep all of it in int8.
     """
     tf = load_tensorflow()
     exact = exact_quantization(model.input)
-    frozen = freeze(model, Entry.PIXELS if exact is None else Entry.NORMALIZED)
+    traced = trace(model, Entry.PIXELS if exact is None else Entry.NORMALIZED, head)
     spec = calibration_input(model.input)
     with quietly(f"converting {model.name} to TFLite int8"):
-        converter = _converter(tf, frozen)
+        converter = _converter(tf, traced)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: (
             [tensor] for tensor in _with_full_range(tensors(spec), spec)
@@ -65,11 +74,14 @@ def convert_int8(model: FloatModel, tensors: Tensors, *, full_integer: bool) -> 
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.uint8 if full_integer else tf.float32
         data: bytes = converter.convert()
+        file = TFLiteFile(data)
+        file.put_scores_first()
+        changed = head is not None
         if not full_integer:
-            file = TFLiteFile(data)
-            if file.take_softmax_in_float():
-                data = file.to_bytes()
-    check_int8(data, model, full_integer=full_integer)
+            changed |= file.take_softmax_in_float()
+        if changed:
+            data = file.to_bytes()
+    check_int8(data, model, full_integer=full_integer, head=head)
     return data
 
 
@@ -106,27 +118,32 @@ def _with_full_range(
         yield tensor
 
 
-def _converter(tf: Any, frozen: Any) -> Any:
-    # An object to track is asked for; a frozen function has nothing left that one would hold.
-    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+def _converter(tf: Any, traced: Any) -> Any:
+    # Given any other object to track than a function, the converter would first try to save all
+    # as a SavedModel.
+    return tf.lite.TFLiteConverter.from_concrete_functions([traced], traced)
 
 
-def check_float(data: bytes, model: FloatModel, precision: Precision) -> None:
+def check_float(
+    data: bytes, model: FloatModel, precision: Precision, head: LinearHead | None = None
+) -> None:
     """Raise ExportError unless the file keeps the promises made for FP32 and FP16."""
     file = TFLiteFile(data)
-    _check_border(file, model, output="float32")
+    _check_border(file, model, output="float32", head=head)
     if precision is Precision.FP16:
         _refuse_float32_weights(file)
 
 
-def check_int8(data: bytes, model: FloatModel, *, full_integer: bool) -> None:
+def check_int8(
+    data: bytes, model: FloatModel, *, full_integer: bool, head: LinearHead | None = None
+) -> None:
     """Raise ExportError unless the file keeps the promises made for INT8.
 
     They are: uint8 pixels in, quantized by exactly the model's normalization where that can be;
     every operator between the border's on int8; convolutions by channel; no float constants.
     """
     file = TFLiteFile(data)
-    _check_border(file, model, output="uint8" if full_integer else "float32")
+    _check_border(file, model, output="uint8" if full_integer else "float32", head=head)
     promised = exact_quantization(model.input) or PIXEL_QUANTIZATION
     found = file.inputs[0].quantization
     # The file stores the scale as float32.
@@ -139,17 +156,22 @@ def check_int8(data: bytes, model: FloatModel, *, full_integer: bool) -> None:
         _check_int8_operator(file, operator, full_integer=full_integer)
 
 
-def _check_border(file: TFLiteFile, model: FloatModel, *, output: str) -> None:
+def _check_border(
+    file: TFLiteFile, model: FloatModel, *, output: str, head: LinearHead | None
+) -> None:
     """Check what goes in and comes out: number, dtype and shape."""
     inputs, outputs = file.inputs, file.outputs
     given = [(value.dtype, value.shape) for value in inputs]
     if given != [("uint8", exported_input(model.input).shape)]:
         raise ExportError(f"the converter gave {model.name} the inputs {given}, not uint8 pixels")
-    made = [(value.dtype, len(value.shape), value.shape[:1]) for value in outputs]
-    if made != [(output, 2, (1,))]:
+    made = [(value.dtype, len(value.shape), value.shape[:1]) for value in outputs[:1]]
+    further = [(value.dtype, value.shape) for value in outputs[1:]]
+    features = [] if head is None else [(output, (1, *head.shape))]
+    if made != [(output, 2, (1,))] or further != features:
         raise ExportError(
             f"the converter gave {model.name} the outputs "
             f"{[(value.dtype, value.shape) for value in outputs]}, not one row of {output}"
+            + (f" and the features {list(head.shape)}" if head else "")
         )
 
 

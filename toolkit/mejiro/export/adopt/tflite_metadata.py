@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from typing import Any
 
 import flatbuffers
@@ -164,7 +163,7 @@ def _packed_file(model: bytes, file: str, name: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive, archive.open(file) as stream:
             data = stream.read(MAX_LABELS_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - zipfile lets EOFError, zlib.error and more out
         raise ModelError(
             f"{name} names its labels {shown(file)}, but they cannot be read from it "
             f"({shown(str(error)) or type(error).__name__}); get the file again"
