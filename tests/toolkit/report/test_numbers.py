@@ -44,3 +44,19 @@ def test_shares_ratios_and_seconds() -> None:
     assert numbers.percent(0.9876) == "98.8"
     assert numbers.ratio(1.1451) == "1.15"
     assert numbers.seconds(61_249_000_000) == "61.2"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (151, "2 min 31 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert numbers.duration(seconds) == text

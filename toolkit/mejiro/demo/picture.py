@@ -86,7 +86,7 @@ def _draw_latency(figure: Any, result: DemoResult) -> None:
         ncols=4,
         handlelength=1.0,
         handleheight=0.9,
-        borderaxespad=0.0,
+        borderaxespad=0.7,
     )
     device = result.device
     axes.set_xlabel(f"milliseconds a frame, medians, on {device['cpu']}, {device['cpus']} CPUs")

@@ -37,3 +37,14 @@ def percent(share: float) -> str:
 def ratio(value: float) -> str:
     """Return a ratio to a hundredth."""
     return f"{value:.2f}"
+
+
+def duration(value_s: float) -> str:
+    """Return seconds as people say them: 8.4 s, 2 min 31 s, 1 h 4 min."""
+    if value_s < 59.95:
+        return f"{value_s:.1f} s"
+    whole = round(value_s)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(value_s / 60)
+    return f"{minutes // 60} h {minutes % 60} min"

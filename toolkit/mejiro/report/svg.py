@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,8 +55,11 @@ def _render(draw: Draw, layout: Layout, height: int, name: str) -> Markup:
         figure = new_figure(layout.width, height)
         draw(figure, layout)
         stream = io.StringIO()
-        # Without a date the same numbers give the same page.
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        with warnings.catch_warnings():
+            # Text stays text: the reader's fonts draw what matplotlib's has no glyph for.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+            # Without a date the same numbers give the same page.
+            figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     # The text of labels was escaped by matplotlib's XML writer, which made all of this.
     return Markup(embed(stream.getvalue(), f"{name}-{layout.name}"))  # noqa: S704
 
