@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
 import pytest
 
 from mejiro.data.calibration import calibration_from_folder
 from mejiro.data.folders import labelled_pictures
-from mejiro.errors import QualityError, UsageError
+from mejiro.errors import ExportError, QualityError, UsageError
+from mejiro.export import Outputs
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality import convert as module
 from mejiro.quality.convert import Conversion, Scoring, convert
 from mejiro.tensorflow import load_keras
-from mejiro_runtime.card import Format, Precision, Scores
-from mejiro_runtime.preprocess import InputSpec, TensorType
-from mejiro_runtime.types import Label
+from mejiro_runtime.card import Format, Precision
 
 INT8 = [(Format.TFLITE, Precision.INT8), (Format.ONNX, Precision.INT8)]
-
-
-@pytest.fixture(scope="module")
-def colours() -> FloatModel:
-    """Return a network that tells red, green and blue by their means."""
-    keras = load_keras()
-    pixels = keras.Input((16, 16, 3))
-    seen = keras.layers.Conv2D(3, 3, padding="same", use_bias=False, name="look")(pixels)
-    means = keras.layers.GlobalAveragePooling2D()(seen)
-    scores = keras.layers.Dense(3, activation="softmax", name="tell")(means)
-    model = keras.Model(pixels, scores)
-    centre = np.zeros((3, 3, 3, 3), np.float32)
-    centre[1, 1] = np.eye(3)
-    model.get_layer("look").set_weights([centre])
-    model.get_layer("tell").set_weights([np.eye(3, dtype=np.float32) * 8, np.zeros(3, np.float32)])
-    return FloatModel(
-        name="colours",
-        keras_model=model,
-        input=InputSpec(16, 16, scale=(1 / 128,), offset=(-127 / 128,), dtype=TensorType.FLOAT32),
-        labels=tuple(Label(i, name) for i, name in enumerate(("red", "green", "blue"))),
-        scores=Scores.PROBABILITIES,
-    )
 
 
 def _scoring(colours: FloatModel, folder, max_drop: float | None = None) -> Scoring:
@@ -71,6 +49,26 @@ def test_all_files_are_written_scored_and_agree_with_float(colours, colour_pictu
     assert result.reference is not None
     assert result.reference.card.evaluation["top1"] == 1.0
     assert any("scoring" in stage for stage in stages)
+
+
+def test_the_network_itself_is_scored_if_asked_for(colours, colour_pictures, tmp_path):
+    folder = colour_pictures()
+    scoring = Scoring(
+        labelled_pictures(folder, colours.labels), "colours", max_drop=0.0, with_network=True
+    )
+    result = convert(
+        colours,
+        INT8[:1],
+        tmp_path / "out",
+        calibration=calibration_from_folder(folder),
+        scoring=scoring,
+    )
+    assert result.network is not None
+    assert (result.network.top1, result.network.agreement) == (1.0, 1.0)
+    assert result.network.backend["engine"] == "keras"
+    for artifact in (*result.artifacts, result.reference):
+        assert artifact.card.evaluation["against"] == "model.keras"
+        assert artifact.card.evaluation["agreement"] == 1.0
 
 
 def test_a_reference_that_was_asked_for_is_kept(colours, colour_pictures, tmp_path):
@@ -124,3 +122,29 @@ def test_nothing_to_do_and_a_file_in_the_way_are_refused(colours, tmp_path):
     with pytest.raises(UsageError, match="is a file"):
         convert(colours, INT8[:1], tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_features_bring_the_weights_of_the_head_along(colours, tmp_path):
+    out = tmp_path / "out"
+    kinds = [(Format.TFLITE, Precision.FP32)]
+    convert(colours, kinds, out, outputs=Outputs(with_features=True))
+    assert sorted(path.name for path in out.iterdir()) == [
+        "colours-fp32.tflite",
+        "colours-fp32.tflite.head.npy",
+        "colours-fp32.tflite.json",
+    ]
+    assert Artifact.open(out / "colours-fp32.tflite").card.features == (16, 16, 3)
+    convert(colours, kinds, out)
+    assert Artifact.open(out / "colours-fp32.tflite").card.features == ()
+    assert len(list(out.iterdir())) == 2
+
+
+def test_features_of_another_head_are_refused_and_nothing_is_written(colours, tmp_path):
+    keras = load_keras()
+    look = colours.keras_model.get_layer("look").output
+    pooled = keras.layers.GlobalMaxPooling2D(name="most")(look)
+    scores = keras.layers.Dense(3, activation="softmax")(pooled)
+    other = replace(colours, keras_model=keras.Model(colours.keras_model.input, scores))
+    with pytest.raises(ExportError, match=r"'most'.*leave --with-features out"):
+        convert(other, INT8, tmp_path / "out", outputs=Outputs(with_features=True))
+    assert not (tmp_path / "out").exists()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mejiro.data.folders import labelled_pictures
 from mejiro.errors import DataError, QualityError
 from mejiro.model import Artifact, Evaluation
 from mejiro.quality.evaluate import EngineOptions, evaluate
-from mejiro_runtime.errors import BackendError
+from mejiro.tensorflow import load_keras
+from mejiro_runtime.card import Scores
+from mejiro_runtime.errors import BackendError, ModelError
 
 
 def test_a_right_model_scores_all_and_a_swapped_one_only_what_stays(colour_model, colour_pictures):
@@ -84,3 +88,37 @@ def test_an_evaluation_survives_its_card(colour_model, colour_pictures):
     artifact.with_evaluation(result)
     kept = Artifact.open(artifact.path).card.evaluation
     assert Evaluation.from_json(kept) == result
+
+
+def test_a_network_answers_as_its_export_does_whatever_the_number_of_pictures(
+    colours, colour_pictures, colour_model
+):
+    artifact = colour_model("swapped", order="bgr")
+    # 36 pictures: one whole batch, and a part of another.
+    pictures = labelled_pictures(colour_pictures(each=12), colours.labels)
+    network, swapped = evaluate([colours, artifact], pictures, data="c", against=colours)
+    assert (network.pictures, network.top1, network.agreement) == (36, 1.0, 1.0)
+    assert network.per_class == {0: (12, 12), 1: (12, 12), 2: (12, 12)}
+    assert network.against == "model.keras"
+    assert network.backend["name"] == "keras"
+    assert swapped.agreement == pytest.approx(1 / 3)
+    assert Evaluation.from_json(network.to_json()) == network
+
+
+def test_a_network_with_logits_gives_the_same_answers(colours, colour_pictures):
+    keras = load_keras()
+    whole = colours.keras_model
+    logits = keras.Model(whole.inputs, keras.ops.log(whole.outputs[0]))
+    other = replace(colours, keras_model=logits, scores=Scores.LOGITS)
+    pictures = labelled_pictures(colour_pictures(each=1), colours.labels)
+    (result,) = evaluate([other], pictures, data="c", against=colours)
+    assert (result.top1, result.agreement) == (1.0, 1.0)
+
+
+def test_a_network_that_answers_with_no_number_is_an_error(colours, colour_pictures):
+    keras = load_keras()
+    whole = colours.keras_model
+    broken = keras.Model(whole.inputs, whole.outputs[0] * float("nan"))
+    pictures = labelled_pictures(colour_pictures(each=1), colours.labels)
+    with pytest.raises(ModelError, match="not finite"):
+        evaluate([replace(colours, keras_model=broken)], pictures, data="c")

@@ -12,10 +12,10 @@ from pathlib import Path
 from mejiro.data.calibration import CalibrationSet
 from mejiro.data.folders import LabelledPicture
 from mejiro.errors import QualityError, UsageError
-from mejiro.export import Exporter, export_with
-from mejiro.model import Artifact, FloatModel
+from mejiro.export import Exporter, Outputs, export_with
+from mejiro.model import Artifact, Evaluation, FloatModel
 from mejiro.quality.evaluate import evaluate
-from mejiro_runtime.card import Format, Precision, card_path
+from mejiro_runtime.card import Format, Precision, card_path, head_path
 
 DEFAULT_FORMATS = (Format.TFLITE, Format.ONNX)
 REFERENCE = (Format.TFLITE, Precision.FP32)
@@ -26,11 +26,14 @@ class Scoring:
     """Say on which pictures to score, and how much may be lost against float.
 
     `data` names the pictures in the evaluations; `max_drop` is in points of top-1, None for any.
+    With `with_network` the network itself is scored too, by Keras, and `agreement` is counted
+    with its answers; else with those of the float export.
     """
 
     pictures: Sequence[LabelledPicture]
     data: str
     max_drop: float | None = None
+    with_network: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class Conversion:
     """Hold what was written, and the float export that it was scored against, if it was.
 
     `reference` lies beside the artifacts only if fp32 TFLite was asked for; its card's
-    evaluation is there in any case.
+    evaluation is there in any case. `network` is what the network itself scored, if asked for.
     """
 
     artifacts: tuple[Artifact, ...]
     reference: Artifact | None = None
+    network: Evaluation | None = None
 
 
 def convert(
@@ -51,7 +55,7 @@ def convert(
     out: Path,
     *,
     calibration: CalibrationSet | None = None,
-    full_integer: bool = False,
+    outputs: Outputs | None = None,
     scoring: Scoring | None = None,
     on_stage: Callable[[str], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
@@ -59,35 +63,43 @@ def convert(
     """Export `model` once for each of `kinds` into the folder `out`, and score the files.
 
     With `scoring`, each file is run over the pictures by the runtime, beside the model's own
-    fp32 TFLite export, which is what "float" means here; the score goes into each card. All
-    files appear in `out` together, or none does. `on_stage` gets a sentence before each stage,
-    `on_progress` the pictures scored of all.
+    fp32 TFLite export, which is what "float" means here and what `scoring.max_drop` is measured
+    against; the score goes into each card. All files appear in `out` together, or none does.
+    `on_stage` gets a sentence before each stage, `on_progress` the pictures scored of all.
 
     Raises QualityError if a file loses more than `scoring.max_drop` points of top-1, and
     whatever `export` and `evaluate` raise.
     """
+    outputs = outputs or Outputs()
     tell = on_stage or (lambda text: None)
     if not kinds:
         raise UsageError("there is nothing to convert to; give a format and a precision")
     with _staging(out) as folder:
         # One exporter for all: the files share their calibration, and the float graph.
         exporter = Exporter(
-            model, calibration=calibration, full_integer=full_integer, on_progress=tell
+            model,
+            calibration=calibration,
+            full_integer=outputs.full_integer,
+            with_features=outputs.with_features,
+            on_progress=tell,
         )
         artifacts = [
             export_with(exporter, format=format, precision=precision, out=folder)
             for format, precision in dict.fromkeys(kinds)
         ]
-        reference = None
+        reference = network = None
         if scoring is not None:
             reference = _reference(exporter, artifacts, folder / "reference")
             tell(f"scoring on {len(scoring.pictures)} pictures")
-            artifacts, reference = _score(artifacts, reference, scoring, on_progress)
+            extra = [model] if scoring.with_network else []
+            artifacts, reference, network = _score(
+                artifacts, reference, extra, scoring, on_progress
+            )
         moved = tuple(_move(artifact, out) for artifact in artifacts)
         for before, after in zip(artifacts, moved, strict=True):
             if before is reference:
                 reference = after
-        return Conversion(artifacts=moved, reference=reference)
+        return Conversion(artifacts=moved, reference=reference, network=network)
 
 
 def _reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) -> Artifact:
@@ -101,15 +113,24 @@ def _reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) 
 def _score(
     artifacts: list[Artifact],
     reference: Artifact,
+    networks: Sequence[FloatModel],
     scoring: Scoring,
     on_progress: Callable[[int, int], None] | None,
-) -> tuple[list[Artifact], Artifact]:
-    """Return the artifacts and the reference with their evaluations; refuse too large a loss."""
+) -> tuple[list[Artifact], Artifact, Evaluation | None]:
+    """Return the artifacts and the reference with their evaluations; refuse too large a loss.
+
+    `networks` holds the network itself if it is to be scored; its evaluation comes last.
+    """
     among = reference in artifacts
     scored = artifacts if among else [*artifacts, reference]
     results = evaluate(
-        scored, scoring.pictures, data=scoring.data, against=reference, on_progress=on_progress
+        [*scored, *networks],
+        scoring.pictures,
+        data=scoring.data,
+        against=networks[0] if networks else reference,
+        on_progress=on_progress,
     )
+    network = results.pop() if networks else None
     scored = [
         artifact.with_evaluation(result) for artifact, result in zip(scored, results, strict=True)
     ]
@@ -125,7 +146,7 @@ def _score(
                 f"than the {scoring.max_drop:g} allowed; nothing was written: calibrate with more "
                 "pictures like those it will see, or allow more"
             )
-    return scored[: len(artifacts)], scored[place]
+    return scored[: len(artifacts)], scored[place], network
 
 
 def _move(artifact: Artifact, out: Path) -> Artifact:
@@ -133,7 +154,10 @@ def _move(artifact: Artifact, out: Path) -> Artifact:
     target = out / artifact.path.name
     # The card goes last: a file without a card is refused, one with another's card would not be.
     card_path(target).unlink(missing_ok=True)
+    head_path(target).unlink(missing_ok=True)
     artifact.path.replace(target)
+    if artifact.card.features:
+        head_path(artifact.path).replace(head_path(target))
     card_path(artifact.path).replace(card_path(target))
     return Artifact(path=target, card=artifact.card)
 
