@@ -11,14 +11,14 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python
 	2>/dev/null && command -v $$name && break; done)
 
 # What pip and uv are told alike: both distributions, editable, at the versions of constraints.txt.
-INSTALL := --quiet --constraint constraints.txt --editable ./runtime --editable '.[dev,pretrained]'
+INSTALL := --quiet --constraint constraints.txt --editable ./runtime --editable '.[dev,pretrained,tune]'
 
 BENCHMARKS := overhead startup convert zoo_accuracy
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install demo test test-host test-devices check format bench constraints clean distclean
+.PHONY: help install demo test test-host test-devices test-full-size check format bench constraints clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
@@ -60,6 +60,9 @@ test-devices: $(STAMP) ## Run the runtime's tests with each engine and Python in
 
 test-host: $(STAMP) ## Run the tests in .venv
 	@$(BIN)/pytest -q -n auto $(PYTEST_ARGS)
+
+test-full-size: $(STAMP) ## Take every row of the zoo all the way at full size: hours, and 16 GB
+	@$(BIN)/pytest -q -p no:randomly -m full_size -o faulthandler_timeout=7200 $(PYTEST_ARGS)
 
 check: $(STAMP) ## Lint, check formatting and types, and the borders between packages
 	@$(BIN)/ruff check .

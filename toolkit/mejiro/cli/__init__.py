@@ -13,15 +13,19 @@ import click
 
 from mejiro import __version__
 from mejiro.errors import MejiroError
+from mejiro_runtime.interrupts import defer_interrupts
 
 EXIT_INTERRUPTED = 130
 
 # Command -> module that defines it under the same name; imported only when it is asked for.
 COMMANDS = {
     "zoo": "mejiro.cli.zoo",
+    "train": "mejiro.cli.train",
+    "tune-training": "mejiro.cli.tune_training",
     "convert": "mejiro.cli.convert",
     "adopt": "mejiro.cli.adopt",
     "evaluate": "mejiro.cli.evaluate",
+    "explain": "mejiro.cli.explain",
     "bundle": "mejiro.cli.bundle",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
@@ -40,7 +44,8 @@ class LazyGroup(click.Group):
         """Return one command, or None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        module = importlib.import_module(COMMANDS[cmd_name])
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 
@@ -68,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
+        defer_interrupts()
         result: Any = cli.main(args=words, prog_name="mejiro", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

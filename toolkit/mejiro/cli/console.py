@@ -66,6 +66,10 @@ class Reporter:
         """Name the stage that begins now."""
         self._progress.reset(self._task, description=text, total=None)
 
+    def describe(self, text: str) -> None:
+        """Say something else of the stage that goes on."""
+        self._progress.update(self._task, description=text)
+
     def advance(self, done: int, total: int) -> None:
         """Say that `done` of `total` steps of the stage are done."""
         self._progress.update(self._task, completed=done, total=total)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mejiro.cli import options
+from mejiro.cli import opening, options
 from mejiro.cli.console import note, print_json, print_table, progress, say
 from mejiro.data.calibration import (
     DEFAULT_LIMIT,
@@ -16,16 +16,16 @@ from mejiro.data.calibration import (
     default_calibration,
 )
 from mejiro.data.folders import labelled_pictures
-from mejiro.data.labels import read_labels
-from mejiro.data.normalize import Normalize, scale_and_offset
 from mejiro.errors import UsageError
+from mejiro.export import Outputs
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.convert import DEFAULT_FORMATS, Conversion, Scoring
 from mejiro.quality.convert import convert as run_conversion
-from mejiro.zoo import open_model, parse_weights
-from mejiro_runtime.card import Format, Precision, Scores
-from mejiro_runtime.fields import read_json
-from mejiro_runtime.types import PixelOrder
+from mejiro.quality.run_calibration import calibration_from_run
+from mejiro.quality.run_scores import Selection, keep_scores, select_validation
+from mejiro.report.training import PAGE_NAME
+from mejiro.report.training.run_files import is_run_folder
+from mejiro_runtime.card import Format, Precision
 
 
 @click.command()
@@ -60,19 +60,12 @@ from mejiro_runtime.types import PixelOrder
     help="Fail if a file loses more points of top-1 against float (with --evaluate).",
 )
 @click.option("--full-integer", is_flag=True, help="Keep uint8 at the output of int8 files too.")
-@click.option("--weights", help="For a model of the zoo: pretrained, none, or a file.")
-@click.option("--labels", type=options.PATH, help="A file with a label for each class.")
-@click.option("--input-spec", type=options.PATH, help="A JSON file; see docs/convert.md.")
 @click.option(
-    "--normalize",
-    type=click.Choice([value.value for value in Normalize]),
-    help="For a model from a file: the range its pixels were brought to in training.",
+    "--with-features",
+    is_flag=True,
+    help="Give the last feature map as a second output, for `mejiro explain`.",
 )
-@click.option(
-    "--scores",
-    type=click.Choice([value.value for value in Scores]),
-    help="For a model from a file that does not tell what it gives.",
-)
+@opening.model_options
 @options.as_json
 def convert(
     model: str,
@@ -84,15 +77,20 @@ def convert(
 ) -> None:
     """Export MODEL as TFLite and ONNX, quantized to int8 unless told otherwise.
 
-    MODEL is a name of the zoo (see `mejiro zoo`), a model folder, a .keras or .h5 file, or a
-    SavedModel. Each file takes uint8 RGB pixels as they are and gives float32 probabilities; a
-    JSON card beside it says all that is known about it.
+    MODEL is a name of the zoo (see `mejiro zoo`), a run of `mejiro train`, a model folder, a
+    .keras or .h5 file, or a SavedModel. Each file takes uint8 RGB pixels as they are and gives
+    float32 probabilities; a JSON card beside it says all that is known about it.
+
+    A run is calibrated with pictures that it was trained on, unless others are given, and scored
+    on those that it validated with, beside the network itself; its report is written anew with
+    the scores.
 
     \b
     Examples:
       mejiro convert efficientnet-lite0 --out build
       mejiro convert efficientnet-lite0 --out build --calibration pictures \\
           --evaluate labelled --max-drop 1.0
+      mejiro convert runs/flowers --out build --evaluate flowers
     """
     kinds = [
         (Format(name), Precision(precision))
@@ -101,75 +99,70 @@ def convert(
     ]
     if settings["max_drop"] is not None and settings["evaluate"] is None:
         raise UsageError("--max-drop needs pictures to measure it on; give --evaluate DIR")
+    outputs = Outputs(settings["full_integer"], settings["with_features"])
     with progress() as shown:
         shown.stage(f"opening {model}")
-        opened = _open(model, settings)
+        opened = opening.open_float_model(model, settings)
         calibration = None
         if any(precision is Precision.INT8 for _, precision in kinds):
-            calibration = _calibration(settings)
+            calibration = _calibration(model, settings)
+        shown.stage("finding the pictures to score on")
+        selection = _selection(model, opened, settings)
         result = run_conversion(
             opened,
             kinds,
             out,
             calibration=calibration,
-            full_integer=settings["full_integer"],
-            scoring=_scoring(opened, settings),
+            outputs=outputs,
+            scoring=_scoring(opened, settings, selection),
             on_stage=shown.stage,
             on_progress=shown.advance,
         )
+        if selection is not None:
+            shown.stage("writing the report")
+            keep_scores(Path(model), result, selection)
     if summary := opened.lineage.get("weights", {}).get("summary"):
         note(f"weights: {summary}")
     if calibration is not None and calibration.note:
         note(calibration.note)
+    if selection is not None:
+        note(selection.words)
     if as_json:
         print_json([artifact.card.to_json(labels=False) for artifact in result.artifacts])
     else:
         _print(result, out)
+        if selection is not None:
+            say(f"report: {Path(model) / PAGE_NAME}")
 
 
-def _open(model: str, settings: dict[str, Any]) -> FloatModel:
-    weights, labels, scores = settings["weights"], settings["labels"], settings["scores"]
-    return open_model(
-        model,
-        weights=parse_weights(weights) if weights else None,
-        input_spec=_input_spec(settings),
-        labels=read_labels(labels) if labels else None,
-        scores=Scores(scores) if scores else None,
-    )
+def _calibration(model: str, settings: dict[str, Any]) -> CalibrationSet:
+    folder, limit = settings["calibration"], settings["calibration_count"]
+    if folder is not None:
+        return calibration_from_folder(folder, limit=limit)
+    if is_run_folder(Path(model)):
+        return calibration_from_run(Path(model), limit=limit)
+    return default_calibration()
 
 
-def _input_spec(settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the user says of the input, as the JSON object of an InputSpec, or None."""
-    path, normalize = settings["input_spec"], settings["normalize"]
-    if path is None and normalize is None:
+def _selection(model: str, opened: FloatModel, settings: dict[str, Any]) -> Selection | None:
+    """Return the pictures that a training run is scored on; None if MODEL is none."""
+    if settings["evaluate"] is None or not is_run_folder(Path(model)):
         return None
-    given = read_json(path) if path else {}
-    if not isinstance(given, dict):
-        raise UsageError(f"{path} must hold one JSON object; see docs/convert.md")
-    if normalize is not None:
-        if "scale" in given or "offset" in given:
-            raise UsageError(f"{path} has a scale already; leave --normalize out")
-        order = PixelOrder(given.get("order", PixelOrder.RGB.value))
-        scale, offset = scale_and_offset(Normalize(normalize), order)
-        given |= {"scale": list(scale), "offset": list(offset)}
-    return given
+    return select_validation(Path(model), settings["evaluate"], opened.labels)
 
 
-def _calibration(settings: dict[str, Any]) -> CalibrationSet:
-    folder = settings["calibration"]
-    if folder is None:
-        return default_calibration()
-    return calibration_from_folder(folder, limit=settings["calibration_count"])
-
-
-def _scoring(model: FloatModel, settings: dict[str, Any]) -> Scoring | None:
-    folder = settings["evaluate"]
+def _scoring(
+    model: FloatModel, settings: dict[str, Any], selection: Selection | None
+) -> Scoring | None:
+    folder, max_drop = settings["evaluate"], settings["max_drop"]
     if folder is None:
         return None
+    if selection is not None:
+        return Scoring(selection.pictures, selection.data, max_drop, with_network=True)
     return Scoring(
         pictures=labelled_pictures(folder, model.labels),
         data=folder.resolve().name,
-        max_drop=settings["max_drop"],
+        max_drop=max_drop,
     )
 
 
@@ -182,6 +175,9 @@ def _print(result: Conversion, out: Path) -> None:
     if result.reference is not None and result.reference not in result.artifacts:
         _, precision, _, *scores = _row(result.reference)
         rows.append(["(float reference)", precision, "", *scores])
+    if result.network is not None:
+        shares = (result.network.top1, result.network.top5)
+        rows.append(["(the network itself)", "fp32", "", *map(_percent, shares), ""])
     say(f"wrote to {out}:")
     print_table(columns, rows)
     evaluation = result.artifacts[0].card.evaluation
@@ -196,5 +192,9 @@ def _row(artifact: Artifact) -> list[str]:
     row = [card.file, card.precision.value, f"{card.size_bytes / 1e6:.2f} MB"]
     if card.evaluation:
         shares = (card.evaluation[key] for key in ("top1", "top5", "agreement"))
-        row += ["" if share is None else f"{100 * share:.1f}%" for share in shares]
+        row += [_percent(share) for share in shares]
     return row
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}%"

