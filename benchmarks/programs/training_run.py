@@ -8,7 +8,6 @@ The run ends after so many steps of its second phase; 0 ends it after the first.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from mejiro.train import Settings, train
 from mejiro.train.events import Events, StepReport
 from mejiro.train.history import EpochRecord
 from mejiro.train.plan import Plan, plan_phases
+from mejiro_runtime.telemetry import peak_memory_bytes
 
 CLASSES, VAL = 5, 0.02
 
@@ -64,8 +64,10 @@ def main(model: str, count: int, side: int, steps: int) -> None:
             train(dataset, settings, folder / "run", events=events)
         except Enough:
             pass
-    # Linux counts in KiB.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not getrusage's, which begins with what the process that started this one had.
+    peak = peak_memory_bytes()
+    if peak is None:
+        raise SystemExit("this system tells no peak of memory; measure on Linux")
     figures = {"pictures": count, "head_epochs_s": epochs, "peak_memory_gb": peak / 1e9}
     sys.stdout.write(json.dumps(figures))
 
