@@ -13,6 +13,7 @@ from mejiro.errors import UsageError
 from mejiro.train.network import Network, input_of, open_network
 from mejiro.train.settings import Head, Phase, Pooling, Settings
 from mejiro.zoo import BuildOptions, Weights, build, open_model, save_float_model
+from mejiro_runtime.preprocess import InputSpec, ResizeMode
 
 PIXELS = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype(np.float32)
 
@@ -91,3 +92,32 @@ def test_a_network_without_a_map_takes_no_head(
     save_float_model(plain, tmp_path / "plain")
     with pytest.raises(UsageError, match="has no layer that gives a feature map"):
         open_network(make_settings(model=str(tmp_path / "plain")), 3)
+
+
+def test_the_crop_is_as_it_was_asked_for(make_settings: Any) -> None:
+    usual, whole = make_settings(), make_settings(crop=1.0)
+    assert usual.crop is None
+    assert open_network(usual, 3).input == input_of(usual)
+    for spec in (open_network(whole, 3).input, input_of(whole)):
+        assert spec == replace(input_of(usual), crop_fraction=1.0)
+    lite0 = replace(whole, model="efficientnet-lite0", weights="none", crop=0.5)
+    assert input_of(lite0).crop_fraction == 0.5
+    assert Settings.from_json(whole.to_json()) == whole
+
+
+@pytest.mark.parametrize("crop", [0.0, 1.1, -1.0])
+def test_a_crop_is_a_share(make_settings: Any, crop: float) -> None:
+    with pytest.raises(UsageError, match="the crop must lie in"):
+        make_settings(crop=crop)
+
+
+def test_what_is_stretched_is_not_cropped(
+    make_settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings(crop=0.5)
+    stretched = replace(
+        open_model(settings.model), input=InputSpec(16, 16, resize=ResizeMode.STRETCH)
+    )
+    monkeypatch.setattr("mejiro.train.network.open_model", lambda name: stretched)
+    with pytest.raises(UsageError, match="by stretch, which crops nothing; leave --crop out"):
+        input_of(settings)

@@ -26,6 +26,7 @@ COMMANDS = {
     "adopt": "mejiro.cli.adopt",
     "evaluate": "mejiro.cli.evaluate",
     "explain": "mejiro.cli.explain",
+    "compare": "mejiro.cli.compare",
     "bundle": "mejiro.cli.bundle",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",

@@ -55,6 +55,11 @@ _NETWORK = (
     click.option("--model", metavar="NAME", help="A name of the zoo, a model folder, a .keras."),
     click.option("--weights", help="pretrained (default), none, or a weights file."),
     options.architecture,
+    click.option(
+        "--crop",
+        type=click.FloatRange(0.05, 1),
+        help="Share of a picture's shorter side to look at; default: the model's.",
+    ),
     click.option("--pooling", type=_choice(Pooling), default="avg", show_default=True),
     click.option("--hidden", type=_COUNT, default=0, help="Units of a hidden layer; 0 for none."),
     click.option("--dropout", type=click.FloatRange(0, 0.99), default=0.5, show_default=True),
@@ -135,6 +140,7 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
         phases=plan_phases(plan, pretrained=pretrained, augment=asked),
         weights=weights,
         build=_build(given),
+        crop=given["crop"],
         head=Head(Pooling(given["pooling"]), given["hidden"], given["dropout"]),
         loss=Loss(LossKind(given["loss"]), given["label_smoothing"], given["gamma"]),
         optimizer=Optimizer(

@@ -7,7 +7,7 @@ it later (export, Grad-CAM) finds an ordinary classifier.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mejiro.errors import UsageError
 from mejiro.tensorflow import load_keras
 from mejiro.train.settings import Head, Pooling, Settings
 from mejiro.zoo import ALIASES, MODELS, Weights, build, find_model, open_model, parse_weights
-from mejiro_runtime.preprocess import InputSpec
+from mejiro_runtime.preprocess import InputSpec, ResizeMode
 
 _POOL, _HIDDEN, _RELU, _DROPOUT = "new_pool", "new_hidden", "new_hidden_relu", "new_dropout"
 _CLASSIFIER, _SCORES = "classifier", "probabilities"
@@ -44,9 +44,21 @@ class Network:
 def input_of(settings: Settings) -> InputSpec:
     """Return how pictures become the input of the network that `settings` describe."""
     if not _in_zoo(settings.model):
-        return open_model(settings.model).input
+        return _cropped(open_model(settings.model).input, settings)
     row = find_model(settings.model)
-    return row.input_spec(row.architecture(settings.build, 1).image_size)
+    return _cropped(row.input_spec(row.architecture(settings.build, 1).image_size), settings)
+
+
+def _cropped(spec: InputSpec, settings: Settings) -> InputSpec:
+    """Return `spec` with the crop that `settings` ask for, if they do."""
+    if settings.crop is None:
+        return spec
+    if spec.resize is not ResizeMode.CROP:
+        raise UsageError(
+            f"{settings.model} takes its pictures by {spec.resize.value}, which crops nothing; "
+            "leave --crop out"
+        )
+    return replace(spec, crop_fraction=settings.crop)
 
 
 def _in_zoo(model: str) -> bool:
@@ -81,7 +93,7 @@ def open_network(settings: Settings, classes: int) -> Network:
     row = keras.Input(pooled.shape[1:], name="features")
     return Network(
         name=base.name,
-        input=base.input,
+        input=_cropped(base.input, settings),
         lineage=base.lineage,
         whole=keras.Model(inputs, scores, name=base.name.replace("/", "-")),
         logits=keras.Model(inputs, logits),

@@ -146,14 +146,16 @@ class Settings:
     """Hold all that decides the outcome of a run, but for the pictures.
 
     `model` is a name of the zoo, or the path of a model to go on from; `weights` is
-    ``pretrained``, ``none`` or a weights file, and None for a path. `patience` is the number of
-    epochs without a better validation after which a phase ends, 0 to let it run.
+    ``pretrained``, ``none`` or a weights file, and None for a path. `crop` is the share (0..1] of
+    a picture's shorter side that the network sees, None for the model's own. `patience` is the
+    number of epochs without a better validation after which a phase ends, 0 to let it run.
     """
 
     model: str
     phases: tuple[Phase, ...]
     weights: str | None = "pretrained"
     build: BuildOptions = field(default_factory=BuildOptions)
+    crop: float | None = None
     head: Head = field(default_factory=Head)
     loss: Loss = field(default_factory=Loss)
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -171,6 +173,8 @@ class Settings:
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
             raise UsageError(f"phases need names of their own, found {', '.join(names)}")
+        if self.crop is not None:
+            _check("the crop", self.crop, 0.05, 1)
         _check("the batch size", self.batch_size, 1, MAX_BATCH)
         _check("patience", self.patience, 0, MAX_EPOCHS)
         _check("the seed", self.seed, 0, 2**31 - 1)
@@ -184,12 +188,13 @@ class Settings:
     def from_json(cls, value: Any) -> Settings:
         """Read what `to_json` wrote; raises SpecError or UsageError."""
         fields = Fields(value, "training settings")
-        weights = fields.optional("weights")
+        weights, crop = fields.optional("weights"), fields.optional("crop")
         settings = cls(
             model=fields.text("model"),
             phases=tuple(_phase(entry) for entry in fields.items("phases")),
             weights=None if weights is None else str(weights),
             build=_build(fields.mapping("build")),
+            crop=None if crop is None else float(crop),
             head=_head(fields.mapping("head")),
             loss=_loss(fields.mapping("loss")),
             optimizer=_optimizer(fields.mapping("optimizer")),

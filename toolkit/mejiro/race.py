@@ -1,0 +1,164 @@
+"""Time exported files against each other on this machine, so that all meet the same state of it.
+
+Files take turns, round by round, in an order that changes; each round gives one ratio of two
+files, and what is said of them is the median of those with its interval. A machine that is busy
+for a second then spoils one round, not one file.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from mejiro.errors import UsageError
+from mejiro.model import Artifact
+from mejiro_runtime.model import Model, open_model
+from mejiro_runtime.sources.synthetic import SyntheticSource
+from mejiro_runtime.types import Frame
+
+FRAME_WIDTH, FRAME_HEIGHT = 640, 480
+RESAMPLES = 2000
+DEFAULT_ROUNDS, DEFAULT_FRAMES = 15, 20
+_FRAMES = 4
+_WARMUP_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Say how a race is run: rounds, frames a round, and the engine's threads (None: its usual)."""
+
+    rounds: int = DEFAULT_ROUNDS
+    frames: int = DEFAULT_FRAMES
+    threads: int | None = None
+    backend: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("rounds", self.rounds), ("frames", self.frames)):
+            if value < 1:
+                raise UsageError(f"a race needs 1 or more {name}, found {value}")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Hold what one file took in each round: medians over the round's frames, in nanoseconds.
+
+    `label_ns` is from a frame in hand to its label, `infer_ns` the engine's part of it. `engine`
+    says in words what ran.
+    """
+
+    file: str
+    label_ns: tuple[int, ...]
+    infer_ns: tuple[int, ...]
+    engine: str
+
+    @property
+    def median_ns(self) -> int:
+        """The median over the rounds, from frame to label."""
+        return round(statistics.median(self.label_ns))
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Hold the duration of one file over that of another: the median over rounds.
+
+    `low` and `high` bound it in 95 of 100 cases: the percentile bootstrap of that median over the
+    rounds (Efron 1979), drawn with a fixed seed.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @property
+    def faster(self) -> bool:
+        """Whether the first file is faster, beyond what chance does."""
+        return self.high < 1.0
+
+    @property
+    def slower(self) -> bool:
+        """Whether the first file is slower, beyond what chance does."""
+        return self.low > 1.0
+
+
+def median_ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
+    """Compare two ways, each with one figure a round, in the same order of rounds."""
+    by_round = np.asarray(above, dtype=np.float64) / np.asarray(below, dtype=np.float64)
+    drawn = np.random.default_rng(0).integers(0, by_round.size, (RESAMPLES, by_round.size))
+    low, high = np.percentile(np.median(by_round[drawn], axis=1), [2.5, 97.5])
+    return Ratio(float(np.median(by_round)), float(low), float(high))
+
+
+def compare_paces(one: Pace, other: Pace) -> Ratio:
+    """Return how long `one` takes over what `other` takes, from frame to label."""
+    return median_ratio(one.label_ns, other.label_ns)
+
+
+def race(
+    artifacts: Sequence[Artifact],
+    conditions: Conditions | None = None,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Pace]:
+    """Return the pace of each of `artifacts`, run by turns on the same synthetic frames.
+
+    Frames are 640x480 in BGR, as cameras give them. `on_progress` gets (rounds done, of all).
+    Raises whatever opening the files raises.
+    """
+    conditions = conditions or Conditions()
+    with ExitStack() as stack:
+        models = [
+            stack.enter_context(
+                open_model(
+                    artifact.path,
+                    artifact.card,
+                    backend=conditions.backend,
+                    threads=conditions.threads,
+                )
+            )
+            for artifact in artifacts
+        ]
+        frames = _frames(conditions.frames)
+        taken: list[list[tuple[int, int]]] = [[] for _ in models]
+        for number in range(-_WARMUP_ROUNDS, conditions.rounds):
+            for place in _order(len(models), number):
+                durations = _run(models[place], frames)
+                if number >= 0:
+                    taken[place].append(durations)
+            if on_progress is not None and number >= 0:
+                on_progress(number + 1, conditions.rounds)
+        return [
+            Pace(
+                file=artifact.card.file,
+                label_ns=tuple(label for label, _ in rounds),
+                infer_ns=tuple(infer for _, infer in rounds),
+                engine=str(model.info),
+            )
+            for artifact, model, rounds in zip(artifacts, models, taken, strict=True)
+        ]
+
+
+def _order(count: int, number: int) -> list[int]:
+    """Return the places in another order each round: nobody always follows the same neighbour."""
+    start = number % count
+    order = [*range(start, count), *range(start)]
+    return order if number % 2 == 0 else order[::-1]
+
+
+def _frames(count: int) -> list[Frame]:
+    with SyntheticSource(FRAME_WIDTH, FRAME_HEIGHT) as source:
+        stream = source.frames()
+        distinct = [next(stream) for _ in range(_FRAMES)]
+    return [distinct[number % _FRAMES] for number in range(count)]
+
+
+def _run(model: Model, frames: Sequence[Frame]) -> tuple[int, int]:
+    """Return the median nanoseconds from frame to label, and of the engine alone."""
+    timings = [model(frame).timing for frame in frames]
+    return (
+        round(statistics.median(timing.frame_to_label_ns for timing in timings)),
+        round(statistics.median(timing.infer_ns for timing in timings)),
+    )
