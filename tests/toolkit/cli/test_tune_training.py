@@ -113,8 +113,9 @@ def test_the_printed_command_trains_with_the_best_settings(
 OTHER = {
     "val": 0.3, "archive": Path("cifar.tgz"), "balance": "weights", "model": "efficientnet-lite0",
     "weights": "none", "image_size": 96, "alpha": 0.5, "depth": 1.2, "phi": 1.0,
-    "activation": "relu", "crop": 0.9, "pooling": "max", "hidden": 7, "dropout": 0.25, "freeze": "all-but 3",
-    "unfreeze": "top", "head_epochs": 3, "epochs": 4, "head_rate": 1.5e-3, "rate": 1.23e-5,
+    "activation": "relu", "crop": 0.9, "pooling": "max", "hidden": 7, "dropout": 0.25,
+    "freeze": "all-but 3", "unfreeze": "top", "head_epochs": 3, "epochs": 4, "head_rate": 1.5e-3,
+    "rate": 1.23e-5,
     "warmup": 0.3, "depth_factor": 0.5, "head_factor": 2.0, "batch_size": 5,
     "batch_norm": "trained", "patience": 3, "loss": "focal", "gamma": 1.0, "label_smoothing": 0.0,
     "optimizer": "sgd", "momentum": 0.5, "weight_decay": 0.01, "clip_norm": 0.0, "average": 0.5,
