@@ -10,6 +10,7 @@ __all__ = [
     "ExportError",
     "MejiroError",
     "MissingPackage",
+    "PruneError",
     "QualityError",
     "UsageError",
     "WeightsError",
@@ -30,6 +31,10 @@ class WeightsError(MejiroError):
 
 class ExportError(MejiroError):
     """Report a model that a converter cannot take, or a file it wrote that is not as promised."""
+
+
+class PruneError(MejiroError):
+    """Report channels or weights that cannot be taken out of a model as was asked."""
 
 
 class QualityError(MejiroError):

@@ -42,7 +42,7 @@ def decode_pixels(
     not at all, and used again by whoever asks for the same. Raises DataError if a picture cannot
     be read any more, or the file cannot be written.
     """
-    spec = _pixels_only(spec)
+    spec = pixels_only(spec)
     shape = (len(pictures), *spec.shape[1:])
     path = folder / f"pixels-{_key(pictures, spec)}.npy"
     found = _whole(path, shape)
@@ -74,7 +74,7 @@ def _whole(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     return pixels
 
 
-def _pixels_only(spec: InputSpec) -> InputSpec:
+def pixels_only(spec: InputSpec) -> InputSpec:
     """Return `spec` with all that comes after the pixels left out."""
     return replace(
         spec,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -56,10 +57,15 @@ def flatten(model: FloatModel) -> FlatNetwork:
 
     Raises ExportError for a network written as a class, whose layers Keras does not know.
     """
-    entry = load_keras().Input(model.input.shape[1:], name="pixels")
+    return flatten_network(model.keras_model, model.input.shape[1:])
+
+
+def flatten_network(keras_model: Any, shape: Sequence[int | None]) -> FlatNetwork:
+    """Do for a Keras model what `flatten` does; `shape` is (height, width, channels)."""
+    entry = load_keras().Input(tuple(shape), name="pixels")
     steps: dict[str, Step] = {}
-    output = _unfold(steps, "", model.keras_model, entry)
-    return FlatNetwork(model.keras_model, entry, output, steps)
+    output = _unfold(steps, "", keras_model, entry)
+    return FlatNetwork(keras_model, entry, output, steps)
 
 
 def _unfold(steps: dict[str, Step], place: str, model: Any, *inputs: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mejiro.errors import ExportError
+from mejiro.export.flatbuffer import TFLiteFile
 from mejiro.export.linear_head import LinearHead
 from mejiro.export.onnx_check import check_onnx
 from mejiro.export.onnx_names import name_canonically
@@ -22,6 +23,7 @@ from mejiro.export.qdq import (
     move_activations_to_uint8,
 )
 from mejiro.export.quiet import quietly
+from mejiro.export.recipe import Recipe
 from mejiro.export.translate import translate
 from mejiro.model import FloatModel
 from mejiro_runtime.card import Precision
@@ -38,23 +40,34 @@ OUTPUT_ZERO_POINT_KEY = "mejiro.output_zero_point"
 
 
 def convert_from_tflite(
-    data: bytes, model: FloatModel, precision: Precision, head: LinearHead | None = None
+    data: bytes,
+    model: FloatModel,
+    precision: Precision,
+    head: LinearHead | None = None,
+    *,
+    recipe: Recipe | None = None,
 ) -> bytes:
     """Return the ONNX file with the graph of the TFLite file `data`, made from `model`.
 
     If `data` has the features of `head` as its second output, so has the ONNX file.
 
     For FP16 give an FP32 file: its weights are stored as float16, and the arithmetic stays
-    float32, as in TFLite's. Raises ExportError if the graph cannot be translated whole.
+    float32, as in TFLite's. An INT8 file that was made by `recipe` may have layers in float; its
+    symmetric activations stay int8, where others become uint8. Raises ExportError if the graph
+    cannot be translated whole.
     """
     import onnx
     import onnxslim
+
+    if recipe is not None:
+        _refuse_inexpressible(data)
 
     with quietly(f"converting {model.name} to ONNX {precision.value}"):
         proto = translate(data, OPSET)
         _refuse_foreign_operators(proto, model)
         if precision is Precision.INT8:
-            move_activations_to_uint8(proto)
+            if recipe is None or not recipe.symmetric:
+                move_activations_to_uint8(proto)
             drop_requantizations(proto)
             drop_idle_activations(proto)
         name_canonically(proto)
@@ -64,8 +77,21 @@ def convert_from_tflite(
         _finish(proto)
         onnx.checker.check_model(proto, full_check=True)
         written: bytes = proto.SerializeToString(deterministic=True)
-    check_onnx(written, model, precision, head)
+    check_onnx(written, model, precision, head, mixed=recipe is not None)
     return written
+
+
+def _refuse_inexpressible(data: bytes) -> None:
+    """Raise ExportError for what a recipe may ask for and an ONNX file of this opset cannot say."""
+    file = TFLiteFile(data)
+    for operator in file.operators:
+        for index in (*operator.inputs, *operator.outputs):
+            tensor = file.tensor(index)
+            if tensor.dtype == "int16":
+                raise ExportError(
+                    f"'{tensor.name}' is int16, which ONNX cannot quantize to before opset 21, and "
+                    f"{OPSET} is written; give the layer int8 or float, or export TFLite alone"
+                )
 
 
 def _refuse_foreign_operators(proto: Any, model: FloatModel) -> None:

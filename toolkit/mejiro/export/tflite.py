@@ -23,6 +23,7 @@ Tensors = Callable[[InputSpec], Iterator[NDArray[Any]]]
 
 # What may hold floats in an int8 file: the way back to float, and the softmax after it.
 _FLOAT_BORDER = frozenset({"DEQUANTIZE", "SOFTMAX"})
+_BORDERS = frozenset({"QUANTIZE", "DEQUANTIZE"})
 _WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 PIXEL_QUANTIZATION = Quantization(scale=1.0, zero_point=0)
 
@@ -36,7 +37,7 @@ def convert_float(model: FloatModel, precision: Precision, head: LinearHead | No
     tf = load_tensorflow()
     traced = trace(model, Entry.BYTES, head)
     with quietly(f"converting {model.name} to TFLite {precision.value}"):
-        converter = _converter(tf, traced)
+        converter = converter_of(tf, traced)
         if precision is Precision.FP16:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
@@ -65,7 +66,7 @@ def convert_int8(
     traced = trace(model, Entry.PIXELS if exact is None else Entry.NORMALIZED, head)
     spec = calibration_input(model.input)
     with quietly(f"converting {model.name} to TFLite int8"):
-        converter = _converter(tf, traced)
+        converter = converter_of(tf, traced)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: (
             [tensor] for tensor in _with_full_range(tensors(spec), spec)
@@ -118,7 +119,8 @@ def _with_full_range(
         yield tensor
 
 
-def _converter(tf: Any, traced: Any) -> Any:
+def converter_of(tf: Any, traced: Any) -> Any:
+    """Return TensorFlow's converter of a traced function."""
     # Given any other object to track than a function, the converter would first try to save all
     # as a SavedModel.
     return tf.lite.TFLiteConverter.from_concrete_functions([traced], traced)
@@ -144,6 +146,39 @@ def check_int8(
     """
     file = TFLiteFile(data)
     _check_border(file, model, output="uint8" if full_integer else "float32", head=head)
+    _check_pixels(file, model)
+    for operator in file.operators:
+        _check_int8_operator(file, operator, full_integer=full_integer)
+
+
+def check_mixed(data: bytes, model: FloatModel, head: LinearHead | None = None) -> None:
+    """Raise ExportError unless the file keeps the promises made for one quantized by a recipe.
+
+    They are: uint8 pixels in, quantized by exactly the model's normalization where that can be;
+    float32 probabilities out; int8 weights where a layer computes on integers, and one such layer.
+    """
+    file = TFLiteFile(data)
+    _check_border(file, model, output="float32", head=head)
+    _check_pixels(file, model)
+    integers = 0
+    for operator in file.operators:
+        inputs = [file.tensor(index) for index in operator.inputs]
+        if operator.name in _BORDERS or inputs[0].dtype not in ("int8", "int16"):
+            continue
+        integers += 1
+        if operator.name in {*_WEIGHTED, "FULLY_CONNECTED"} and inputs[1].dtype != "int8":
+            raise ExportError(
+                f"the weights of '{file.tensor(operator.outputs[0]).name}' are {inputs[1].dtype}, "
+                "not int8"
+            )
+    if not integers:
+        raise ExportError(
+            "the recipe quantizes no layer; use precision fp16 or fp32, which need no recipe"
+        )
+
+
+def _check_pixels(file: TFLiteFile, model: FloatModel) -> None:
+    """Raise ExportError unless pixels are read by exactly the model's normalization."""
     promised = exact_quantization(model.input) or PIXEL_QUANTIZATION
     found = file.inputs[0].quantization
     # The file stores the scale as float32.
@@ -152,8 +187,6 @@ def check_int8(
             f"the converter gave the input of {model.name} the quantization {found}, its "
             f"normalization is {promised}; use other calibration pictures, or precision fp16"
         )
-    for operator in file.operators:
-        _check_int8_operator(file, operator, full_integer=full_integer)
 
 
 def _check_border(
