@@ -83,6 +83,11 @@ class Ratio:
         """Whether the first file is slower, beyond what chance does."""
         return self.low > 1.0
 
+    @property
+    def differs(self) -> bool:
+        """Whether there is a difference at all, beyond what chance does."""
+        return self.faster or self.slower
+
 
 def median_ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
     """Compare two ways, each with one figure a round, in the same order of rounds."""

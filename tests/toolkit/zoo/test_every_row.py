@@ -6,7 +6,7 @@ gigabytes: `make test-full-size`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,13 @@ from mejiro.bundle.write import BundleOptions, write_bundle
 from mejiro.data.calibration import calibration_from_folder
 from mejiro.export import Exporter, export_with
 from mejiro.model import FloatModel
-from mejiro.zoo import MODELS, BuildOptions, ModelSpec, Weights, build
+from mejiro.zoo import MODELS, ModelSpec, Weights, build
 from mejiro_runtime.card import ArtifactCard, Format, Precision
 from mejiro_runtime.model import open_model
 from mejiro_runtime.preprocess import Preprocessor
 from mejiro_runtime.types import Frame, Label, PixelOrder
 
 LABELS = tuple(Label(index, f"class {index}") for index in range(4))
-# Families whose width is no option are made narrow by the test itself, else 138 million weights
-# would be quantized.
-NARROWER = 8
 # The engines' integer kernels for hard swish and average pooling often end one step apart, which
 # a network at random carries on and magnifies; those of other operators hardly ever do. How far
 # a single operator's answers lie apart is checked in tests/toolkit/export/test_operators.py.
@@ -36,29 +33,6 @@ UNEQUAL_KERNELS = frozenset(
     {"inception-v3", "inception-resnet-v2", "mobilenet-v3-small", "mobilenet-v3-large"}
 )
 TOO_DEEP = frozenset({"inception-resnet-v2"})  # 244 convolutions, which no option makes fewer
-
-
-def smallest(spec: ModelSpec) -> BuildOptions:
-    return BuildOptions(
-        image_size=spec.min_image_size,
-        alpha=1 / NARROWER if spec.has_alpha else None,
-        depth=0.05 if spec.has_depth else None,
-    )
-
-
-def narrowed(keras: Any, network: Any) -> Any:
-    """A copy of `network` with an eighth of its channels, weights at random."""
-
-    def narrow(layer: Any) -> Any:
-        if not isinstance(layer, keras.Layer):
-            return layer
-        config = layer.get_config()
-        for name in ("filters", "units"):
-            if config.get(name, 0) > len(LABELS):
-                config[name] = max(1, config[name] // NARROWER)
-        return layer.__class__.from_config(config)
-
-    return keras.models.clone_model(network, clone_function=narrow)
 
 
 def write_pictures(folder: Path, *, count: int, side: int) -> Path:
@@ -177,12 +151,10 @@ ROWS = [pytest.param(name, marks=[pytest.mark.slow] if name in TOO_DEEP else [])
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_goes_all_the_way_at_its_smallest(
-    keras: Any, settle_norms: Any, tmp_path: Path, name: str
+    keras: Any, settle_norms: Any, smallest_row: Any, tmp_path: Path, name: str
 ) -> None:
     spec = MODELS[name]
-    model = build(name, weights=Weights.NONE, labels=LABELS, options=smallest(spec))
-    if not spec.has_alpha:
-        model = replace(model, keras_model=narrowed(keras, model.keras_model))
+    model = smallest_row(name, LABELS)
     pictures = write_pictures(tmp_path / "pictures", count=8, side=96)
     go_all_the_way(keras, settle_norms, spec, model, pictures, tmp_path)
 

@@ -37,11 +37,11 @@ from mejiro.train.history import EpochRecord, write_events, write_history
 from mejiro.train.losses import LossFunction, make_loss
 from mejiro.train.network import Network
 from mejiro.train.optimizers import layer_factors, make_optimizer, rate_at
+from mejiro.train.seeding import seed_draws
 from mejiro.train.settings import BatchNorm, Phase
 from mejiro.train.steps import Inputs, Sums, TrainStep, answer_all, compile_answers
 
 CHECKPOINT_SECONDS = 60.0
-_SEEDS = "seed_generator_state"
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def _open_phase(session: Session, number: int, phase: Phase) -> Iterator[_Runnin
             *optimizer.variables,
             *([] if layer is None else layer.variables),
         ]
-        _seed(variables, settings.seed, number)
+        seed_draws(variables, settings.seed, number)
         yield _Running(
             phase=phase,
             train=train,
@@ -215,14 +215,6 @@ def _factors(network: Network, count: int, phase: Phase, trained: list[Any]) -> 
         for variable in layer.variables
     }
     return [by_variable.get(id(variable), phase.head_factor) for variable in trained]
-
-
-def _seed(variables: list[Any], seed: int, phase: int) -> None:
-    """Begin all random draws of a phase from the run's seed."""
-    draws = [variable for variable in variables if variable.path.endswith(_SEEDS)]
-    states = np.random.default_rng((seed, phase, 1)).integers(0, 2**31, len(draws))
-    for variable, state in zip(draws, states, strict=True):
-        variable.assign(np.array([state, 0], dtype=np.int64))
 
 
 def _run_epochs(session: Session, running: _Running) -> None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from mejiro.tensorflow import load_keras, load_tensorflow
 from mejiro.train.batches import take
-from mejiro.train.losses import LossFunction
 from mejiro_runtime.preprocess import InputSpec
 
 Answers = Callable[[NDArray[Any]], NDArray[Any]]
@@ -72,13 +71,21 @@ class Inputs:
 class TrainStep:
     """Train on one batch at a call: ``step(rows, truth, rate)`` returns what was counted.
 
-    `rows` are uint8 pictures or float32 features, `truth` int32 (N,).
+    `rows` are uint8 pictures or float32 features, `truth` int32 (N,). `teach` is a function of
+    what the network is given to a teacher's logits, which `losses` then takes as a third argument.
     """
 
     def __init__(
-        self, model: Any, optimizer: Any, losses: LossFunction, inputs: Inputs, strategy: Any
+        self,
+        model: Any,
+        optimizer: Any,
+        losses: Callable[..., Any],
+        inputs: Inputs,
+        strategy: Any,
+        teach: Callable[[Any], Any] | None = None,
     ) -> None:
         self._model, self._optimizer, self._inputs = model, optimizer, inputs
+        self._teach = teach
         self._losses, self._strategy = losses, strategy
         self._classes = model.outputs[0].shape[-1]
         tf = load_tensorflow()
@@ -108,9 +115,10 @@ class TrainStep:
         tf, ops = load_tensorflow(), load_keras().ops
         labels = ops.one_hot(truth, self._classes, dtype="float32")
         values, labels = self._inputs.prepare(rows, labels, training=True)
+        taught = () if self._teach is None else (self._teach(values),)
         with tf.GradientTape() as tape:
             logits = self._model(values, training=True)
-            total = ops.sum(self._losses(labels, logits))
+            total = ops.sum(self._losses(labels, logits, *taught))
             scaled = self._optimizer.scale_loss(total / pictures)
         variables = self._model.trainable_variables
         self._optimizer.apply(tape.gradient(scaled, variables), variables)

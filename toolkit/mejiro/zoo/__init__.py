@@ -25,7 +25,13 @@ from mejiro.zoo import (
     resnet,
     vgg,
 )
-from mejiro.zoo.files import load_float_model, made_with, open_file, save_float_model
+from mejiro.zoo.files import (
+    check_replaceable,
+    load_float_model,
+    made_with,
+    open_file,
+    save_float_model,
+)
 from mejiro.zoo.labels import check_labels, imagenet_labels
 from mejiro.zoo.rewrite import name_layers, swap_activations
 from mejiro.zoo.spec import (
@@ -98,6 +104,7 @@ __all__ = [
     "ModelSpec",
     "Weights",
     "build",
+    "check_replaceable",
     "find_model",
     "imagenet_labels",
     "load_float_model",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mejiro import __version__
 from mejiro.errors import UsageError
-from mejiro.model import FloatModel
+from mejiro.model import FloatModel, TrainedQuantization
 from mejiro.tensorflow import load_keras, load_tensorflow
 from mejiro.zoo.keras_file import load_keras_file, read_scores
 from mejiro.zoo.labels import check_labels
@@ -23,7 +24,7 @@ from mejiro_runtime.preprocess import InputSpec, Layout, TensorType
 from mejiro_runtime.types import Label, PixelOrder
 
 MODEL_SCHEMA = 1
-_KERAS_NAME, _CARD_NAME = "model.keras", "model.json"
+_KERAS_NAME, _CARD_NAME, _RANGES_NAME = "model.keras", "model.json", "ranges.json"
 # Where a training run keeps its model folder.
 _RUN_MODEL = "model"
 
@@ -37,27 +38,40 @@ def made_with() -> dict[str, str]:
     }
 
 
-def save_float_model(model: FloatModel, folder: Path) -> None:
+def save_float_model(
+    model: FloatModel, folder: Path, *, beside: Mapping[str, Any] | None = None
+) -> None:
     """Write `model` to `folder` as `model.keras` and `model.json`, whole or not at all.
 
-    An earlier model folder there is replaced; anything else there is a UsageError. Raises
-    ModelError for a network that a file cannot hold, such as a wrapped SavedModel.
+    What training for int8 found goes into `ranges.json`. `beside` maps the names of further files
+    in it to the JSON values that they hold. An earlier model folder there is replaced; anything
+    else there is a UsageError. Raises ModelError for a network that a file cannot hold, such as a
+    wrapped SavedModel.
     """
     keras = load_keras()
     if any(isinstance(layer, keras.layers.TFSMLayer) for layer in model.keras_model.layers):
         raise ModelError(
             f"{model.name} is a SavedModel, which keeps its own format; copy its folder instead"
         )
+    check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+        new = Path(name) / "new"
+        new.mkdir()
+        model.keras_model.save(new / _KERAS_NAME)
+        write_json(new / _CARD_NAME, _card(model, new / _KERAS_NAME))
+        if model.trained is not None:
+            write_json(new / _RANGES_NAME, model.trained.to_json())
+        for further, value in (beside or {}).items():
+            write_json(new / further, value)
+        _exchange(new, folder, Path(name) / "old")
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise UsageError if there is anything at `folder` but an earlier model folder."""
     replaceable = folder.is_dir() and ((folder / _CARD_NAME).is_file() or not any(folder.iterdir()))
     if folder.exists() and not replaceable:
         raise UsageError(f"{folder} is there and is no model folder; give another name")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        beside = Path(name) / "new"
-        beside.mkdir()
-        model.keras_model.save(beside / _KERAS_NAME)
-        write_json(beside / _CARD_NAME, _card(model, beside / _KERAS_NAME))
-        _exchange(beside, folder, Path(name) / "old")
 
 
 def _exchange(new: Path, folder: Path, old: Path) -> None:
@@ -108,7 +122,11 @@ def load_float_model(folder: Path) -> FloatModel:
     if sha256_of(file) != sha256:
         raise ModelError(f"{file} has changed since {card.name} was written; save the model again")
     keras_model = load_keras_file(file)
-    return _float_model(file, keras_model, name, spec, labels, scores, lineage)
+    model = _float_model(file, keras_model, name, spec, labels, scores, lineage)
+    ranges = folder / _RANGES_NAME
+    if not ranges.is_file():
+        return model
+    return replace(model, trained=TrainedQuantization.from_json(read_json(ranges), str(ranges)))
 
 
 def _label(index: int, entry: Any) -> Label:
