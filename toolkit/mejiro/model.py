@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,72 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TrainedRange:
+    """Hold the range that training found for what one operator of the float TFLite file gives.
+
+    `place` counts the file's operators from 0; `operator` is its name in the schema, such as
+    CONV_2D. The least and the greatest value are those of the quantized tensor.
+    """
+
+    place: int
+    operator: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TrainedQuantization:
+    """Hold how a network was trained to be quantized: by which recipe, to which ranges.
+
+    `weights` is a hash of the weights that the ranges go with, `recipe` is plain JSON; see
+    `export.trained`.
+    """
+
+    weights: str
+    recipe: dict[str, Any]
+    ranges: tuple[TrainedRange, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; `from_json` gives back an equal object."""
+        return {
+            "weights": self.weights,
+            "recipe": self.recipe,
+            "ranges": [asdict(one) for one in self.ranges],
+        }
+
+    @classmethod
+    def from_json(cls, value: Any, what: str = "trained ranges") -> TrainedQuantization:
+        """Read what `to_json` wrote; raises SpecError."""
+        fields = Fields(value, what)
+        trained = cls(
+            weights=fields.text("weights"),
+            recipe=fields.mapping("recipe"),
+            ranges=tuple(_range(entry) for entry in fields.items("ranges")),
+        )
+        fields.finish()
+        return trained
+
+
+def _range(value: Any) -> TrainedRange:
+    fields = Fields(value, "trained range")
+    found = TrainedRange(
+        place=fields.integer("place"),
+        operator=fields.text("operator"),
+        low=fields.number("low"),
+        high=fields.number("high"),
+    )
+    fields.finish()
+    return found
+
+
+@dataclass(frozen=True)
 class FloatModel:
     """Hold a Keras classifier and all that is needed to use it.
 
     `keras_model` maps float32 (batch, height, width, channels), made by `input` from pixels, to
     float32 (batch, classes). `input` is FLOAT32 and NHWC. `scores` says whether the output is
     probabilities or logits. `lineage` says what was loaded, trained or pruned, from what.
+    `trained` holds the ranges that its int8 files have, if it was trained for them.
     """
 
     name: str
@@ -31,6 +91,7 @@ class FloatModel:
     labels: tuple[Label, ...]
     scores: Scores
     lineage: dict[str, Any] = field(default_factory=dict)
+    trained: TrainedQuantization | None = None
 
 
 @dataclass(frozen=True)

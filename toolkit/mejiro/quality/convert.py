@@ -81,6 +81,7 @@ def convert(
             calibration=calibration,
             full_integer=outputs.full_integer,
             with_features=outputs.with_features,
+            recipe=outputs.recipe,
             on_progress=tell,
         )
         artifacts = [

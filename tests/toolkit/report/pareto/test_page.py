@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mejiro.errors import UsageError
 from mejiro.report.pareto import Comparison, Point, pareto_page
-from mejiro.report.pareto.figures import COSTS
+from mejiro.report.pareto.figures import COSTS, _labels
 from mejiro.report.pareto.points import front
 
 POINTS = (
@@ -75,3 +75,9 @@ def test_the_front_is_what_nothing_beats(all_points: list[Point], cost: str) -> 
             for one in found
         )
         assert equal or any(beats(other, point) for other in all_points)
+
+
+def test_points_that_lie_together_share_a_label() -> None:
+    close = replace(POINTS[0], name="twin", latency_ns=POINTS[0].latency_ns + 1000)
+    labels = _labels((*POINTS, close), "latency_ns")
+    assert sorted(labels.values()) == ["1, 4", "2", "3"]

@@ -17,6 +17,8 @@ COSTS: dict[str, tuple[str, float]] = {
 }
 CHOSEN, DOMINATED, FRONT = "leaf", "clay", "moss"
 _PANEL_HEIGHT = 330
+# Points nearer than this share of the axis and so many points of top-1 share one label.
+_CLOSE, _CLOSE_POINTS = 0.05, 0.15
 
 
 def plot_pareto(comparison: Comparison) -> Figure:
@@ -75,15 +77,32 @@ def _draw_panel(axes: Any, points: tuple[Point, ...], cost: str) -> None:
                 zorder=3,
                 label=name,
             )
-    for number, point in enumerate(points, start=1):
-        axes.annotate(
-            str(number),
-            (getattr(point, cost) / unit, 100 * point.accuracy),
-            xytext=(5, 5),
-            textcoords="offset points",
-        )
+    for (x, y), names in _labels(points, cost).items():
+        axes.annotate(names, (x / unit, y), xytext=(5, 5), textcoords="offset points")
     axes.set_xlim(left=0)
     axes.margins(y=0.12)
+    axes.set_ylim(top=min(100.5, axes.get_ylim()[1]))
     axes.set_xlabel(title)
     axes.grid(axis="y", color=light("rule"), linewidth=1)
     axes.set_axisbelow(True)
+
+
+def _labels(points: tuple[Point, ...], cost: str) -> dict[tuple[float, float], str]:
+    """Return the numbers to write, by place: those of points that lie too close share one."""
+    widest = max(getattr(point, cost) for point in points) or 1
+    places: dict[tuple[float, float], str] = {}
+    for number, point in enumerate(points, start=1):
+        x, y = float(getattr(point, cost)), 100 * point.accuracy
+        near = next(
+            (
+                place
+                for place in places
+                if abs(place[0] - x) < _CLOSE * widest and abs(place[1] - y) < _CLOSE_POINTS
+            ),
+            None,
+        )
+        if near is None:
+            places[x, y] = str(number)
+        else:
+            places[near] += f", {number}"
+    return places
