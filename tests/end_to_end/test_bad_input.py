@@ -208,6 +208,10 @@ def test_ctrl_c_in_a_run_reports_and_leaves_130(world):
 )
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 def test_ctrl_c_while_a_command_works(world, words):
+    # Nine pictures are scored before a busy machine gets round to sending a signal.
+    picture = world / "pictures" / "red" / "0.png"
+    for index in range(4000):
+        (picture.parent / f"again-{index}.png").hardlink_to(picture)
     before = _tree(world)
     with subprocess.Popen(
         [*MEJIRO, *words], cwd=world, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -45,6 +45,8 @@ def test_version(capsys):
         ["convert", "efficientnet-lite0", "--out", "x", "--precision", "int3"],
         ["convert", "efficientnet-lite0", "--out", "x", "--max-drop", "1"],
         ["convert", "efficientnet-lite9", "--out", "x"],
+        ["convert", "efficientnet-lite0", "--out", "x", "--recipe", "none.toml"],
+        ["convert", "efficientnet-lite0", "--out", "x", "--recipe", "r", "--precision", "fp32"],
         ["evaluate"],
         ["bundle", "--out", "x"],
         ["completion", "tcsh"],

@@ -21,10 +21,13 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "zoo": "mejiro.cli.zoo",
     "train": "mejiro.cli.train",
+    "finetune": "mejiro.cli.finetune",
     "tune-training": "mejiro.cli.tune_training",
+    "prune": "mejiro.cli.prune",
     "convert": "mejiro.cli.convert",
     "adopt": "mejiro.cli.adopt",
     "evaluate": "mejiro.cli.evaluate",
+    "diagnose": "mejiro.cli.diagnose",
     "explain": "mejiro.cli.explain",
     "compare": "mejiro.cli.compare",
     "bundle": "mejiro.cli.bundle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mejiro.data.calibration import (
 from mejiro.data.folders import labelled_pictures
 from mejiro.errors import UsageError
 from mejiro.export import Outputs
+from mejiro.export.recipe import Recipe, read_recipe
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.convert import DEFAULT_FORMATS, Conversion, Scoring
 from mejiro.quality.convert import convert as run_conversion
@@ -49,9 +51,12 @@ from mejiro_runtime.card import Format, Precision
 @click.option(
     "--calibration-count",
     type=click.IntRange(1, 100_000),
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="The most pictures to take from it.",
+    help=f"The most pictures to take from it.  [default: {DEFAULT_LIMIT}, or what the recipe says]",
+)
+@click.option(
+    "--recipe",
+    type=options.PATH,
+    help="A TOML file that says how int8 files are quantized; see docs/recipes.md.",
 )
 @click.option("--evaluate", type=options.PATH, help="Folders of pictures, by class, to score on.")
 @click.option(
@@ -90,6 +95,7 @@ def convert(
       mejiro convert efficientnet-lite0 --out build
       mejiro convert efficientnet-lite0 --out build --calibration pictures \\
           --evaluate labelled --max-drop 1.0
+      mejiro convert efficientnet-lite0 --out build --calibration pictures --recipe recipe.toml
       mejiro convert runs/flowers --out build --evaluate flowers
     """
     kinds = [
@@ -99,13 +105,14 @@ def convert(
     ]
     if settings["max_drop"] is not None and settings["evaluate"] is None:
         raise UsageError("--max-drop needs pictures to measure it on; give --evaluate DIR")
-    outputs = Outputs(settings["full_integer"], settings["with_features"])
+    recipe = _recipe(kinds, settings)
+    outputs = Outputs(settings["full_integer"], settings["with_features"], recipe)
     with progress() as shown:
         shown.stage(f"opening {model}")
         opened = opening.open_float_model(model, settings)
         calibration = None
         if any(precision is Precision.INT8 for _, precision in kinds):
-            calibration = _calibration(model, settings)
+            calibration = _calibration(model, settings, recipe)
         shown.stage("finding the pictures to score on")
         selection = _selection(model, opened, settings)
         result = run_conversion(
@@ -135,10 +142,34 @@ def convert(
             say(f"report: {Path(model) / PAGE_NAME}")
 
 
-def _calibration(model: str, settings: dict[str, Any]) -> CalibrationSet:
-    folder, limit = settings["calibration"], settings["calibration_count"]
-    if folder is not None:
-        return calibration_from_folder(folder, limit=limit)
+def _recipe(kinds: list[tuple[Format, Precision]], settings: dict[str, Any]) -> Recipe | None:
+    """Return the recipe that was given, with the number of pictures that was."""
+    if settings["recipe"] is None:
+        return None
+    if all(precision is not Precision.INT8 for _, precision in kinds):
+        raise UsageError("a recipe quantizes int8 files; add --precision int8, or leave it out")
+    recipe = read_recipe(settings["recipe"])
+    if (count := settings["calibration_count"]) is not None:
+        calibration = replace(recipe.calibration, pictures=count)
+        recipe = replace(recipe, calibration=calibration)
+    return recipe
+
+
+def _calibration(model: str, settings: dict[str, Any], recipe: Recipe | None) -> CalibrationSet:
+    limit = settings["calibration_count"] or DEFAULT_LIMIT
+    if recipe is None:
+        return _pictures(model, settings, limit)
+    found = _pictures(model, settings, recipe.calibration.pool)
+    count = recipe.calibration.pictures
+    if len(found) > count:
+        how = recipe.calibration.choice.value
+        return replace(found, note=f"calibrated with {count} of {len(found)} pictures, by {how}")
+    return found
+
+
+def _pictures(model: str, settings: dict[str, Any], limit: int) -> CalibrationSet:
+    if settings["calibration"] is not None:
+        return calibration_from_folder(settings["calibration"], limit=limit)
     if is_run_folder(Path(model)):
         return calibration_from_run(Path(model), limit=limit)
     return default_calibration()
