@@ -10,14 +10,14 @@ import click
 
 from mejiro.cli import opening, options
 from mejiro.cli.console import Reporter, note, print_json, progress, say
+from mejiro.cli.finetuning import finetuning_events
 from mejiro.errors import UsageError
 from mejiro.export.recipe import Recipe, read_recipe
 from mejiro.model import FloatModel
 from mejiro.quality.lessons import read_lessons
-from mejiro.train.events import Events, StepReport
+from mejiro.train.events import Events
 from mejiro.train.finetune import FinetuneSettings, copied
 from mejiro.train.finetune import finetune as run_finetuning
-from mejiro.train.history import EpochRecord
 from mejiro.train.pictures import Pictures
 from mejiro.train.qat import QatSettings, finetune_quantized
 from mejiro.zoo import check_replaceable, open_model, save_float_model
@@ -84,7 +84,7 @@ def finetune(model: str, out: Path, as_json: bool, **settings: Any) -> None:
         shown.stage(f"opening {model}")
         opened = opening.open_float_model(model, settings)
         teacher = _teacher(opened, settings, shown)
-        events = _events(shown)
+        events = finetuning_events(shown)
         shown.stage("reading the pictures")
         pictures = read_lessons(
             opened, model, settings["data"], Path(cache), val=settings["val"], events=events
@@ -137,23 +137,6 @@ def _tune(
             opened, pictures, training, QatSettings(recipe), teacher=teacher, events=events
         )
     return run_finetuning(opened, pictures, training, teacher=teacher, events=events)
-
-
-def _events(shown: Reporter) -> Events:
-    def step(report: StepReport) -> None:
-        shown.describe(
-            f"{report.phase} {report.epoch}/{report.epochs}: loss {report.loss:.3f}, accuracy "
-            f"{100 * report.accuracy:.1f}%"
-        )
-
-    def epoch(record: EpochRecord) -> None:
-        shown.note(
-            f"epoch {record.epoch}: {100 * record.val_accuracy:.1f}% of the validation pictures"
-        )
-
-    return Events(
-        stage=shown.stage, progress=shown.advance, step=step, epoch=epoch, note=shown.note
-    )
 
 
 def _print(tuned: FloatModel, out: Path, *, qat: bool) -> None:

@@ -10,15 +10,14 @@ from typing import Any
 import click
 
 from mejiro.cli import opening, options
-from mejiro.cli.console import Reporter, note, print_json, progress, say
+from mejiro.cli.console import note, print_json, progress, say
+from mejiro.cli.finetuning import finetuning_events
 from mejiro.cli.options import Function
 from mejiro.cli.pruning import Method, Outcome, Request
 from mejiro.cli.pruning_magnitude import MAGNITUDE
 from mejiro.errors import UsageError
 from mejiro.quality.lessons import read_calibration, read_lessons
-from mejiro.train.events import Events, StepReport
 from mejiro.train.finetune import FinetuneSettings
-from mejiro.train.history import EpochRecord
 from mejiro.zoo import check_replaceable, save_float_model
 
 METHODS: dict[str, Method] = {"magnitude": MAGNITUDE}
@@ -92,7 +91,7 @@ def prune(model: str, method: str, out: Path, as_json: bool, **settings: Any) ->
     with progress() as shown, tempfile.TemporaryDirectory() as cache:
         shown.stage(f"opening {model}")
         opened = opening.open_float_model(model, settings)
-        events = _events(shown)
+        events = finetuning_events(shown)
         shown.stage("reading the pictures")
         data = settings["data"]
         request = Request(
@@ -143,20 +142,3 @@ def _refuse_others(method: str, settings: Mapping[str, Any]) -> None:
                     f"--{name.replace('_', '-')} goes with --method {other}, not {method}; leave "
                     "it out"
                 )
-
-
-def _events(shown: Reporter) -> Events:
-    def step(report: StepReport) -> None:
-        shown.describe(
-            f"{report.phase} {report.epoch}/{report.epochs}: loss {report.loss:.3f}, accuracy "
-            f"{100 * report.accuracy:.1f}%"
-        )
-
-    def epoch(record: EpochRecord) -> None:
-        shown.note(
-            f"epoch {record.epoch}: {100 * record.val_accuracy:.1f}% of the validation pictures"
-        )
-
-    return Events(
-        stage=shown.stage, progress=shown.advance, step=step, epoch=epoch, note=shown.note
-    )
