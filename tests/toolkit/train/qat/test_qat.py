@@ -109,7 +109,7 @@ def test_each_operator_computes_what_the_file_does(trained: Any, pixels: NDArray
             steps = steps_apart(trained, place, found, file[place])
             assert steps.max() <= STEP, graph.values[place].name
             # A mean of four integers is often halfway between two, where engines differ.
-            least = 0.7 if graph.makers[place].kind == "AVERAGE_POOL_2D" else 0.99
+            least = 0.7 if graph.makers[place].kind == "AVERAGE_POOL_2D" else 0.995
             assert (steps < 0.5).mean() > least, graph.values[place].name
     assert {
         "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "HARD_SWISH", "ADD", "MUL", "MEAN",

@@ -16,6 +16,7 @@ import numpy as np
 from mejiro.export.bias_room import WEIGHT_STEPS, least_bound
 from mejiro.tensorflow import load_keras, load_tensorflow
 from mejiro.train.qat.groups import MOVING, Group, shares_scale
+from mejiro.train.qat.hard_swish import hard_swish_table
 from mejiro.train.qat.operators import OPERATORS, WEIGHTED, check_known
 from mejiro.train.qat.reading import ABSENT, Graph, Node
 from mejiro.train.qat.sources import Weights, bias_of, kernel_of
@@ -183,7 +184,7 @@ class _Plan:
                 if not sharing and not self.groups[number].fixed:
                     shown.setdefault(number, []).append(value)
                 if not (sharing and node.kind in MOVING):
-                    value = self._quantized(node.output, value, ranges)
+                    value = self._rounded(node, value, tensors, ranges)
             tensors[node.output] = value
         return tensors, shown
 
@@ -191,7 +192,7 @@ class _Plan:
         """Return what each operator whose inputs are all in `tensors` gives, by its place."""
         values = self.graph.values
         return {
-            node.output: self._quantized(node.output, self._computed(node, tensors, ranges), ranges)
+            node.output: self._rounded(node, self._computed(node, tensors, ranges), tensors, ranges)
             for node in self._nodes
             if all(
                 place == ABSENT or place in tensors or values[place].stored is not None
@@ -206,6 +207,32 @@ class _Plan:
             taken[1:] = self._weights(node, taken[1], ranges)
         given = [one for one in taken if one is not None]
         return OPERATORS[node.kind](node, given, self.graph)
+
+    def _rounded(self, node: Node, value: Any, tensors: Mapping[int, Any], ranges: Any) -> Any:
+        """Return what `node` gives as its integers, with the gradients of rounding."""
+        value = self._quantized(node.output, value, ranges)
+        entry = node.inputs[0]
+        if node.kind != "HARD_SWISH" or not self._is_int8(entry) or not self._is_int8(node.output):
+            return value
+        tf = load_tensorflow()
+        scale_in, zero_in = self._scale(entry, ranges)
+        scale, zero = self._scale(node.output, ranges)
+        table = tf.cast(hard_swish_table(scale_in, zero_in, scale, zero), tf.float32)
+        places = tf.round(tensors[entry] / scale_in) + zero_in
+        exact = (tf.gather(table, tf.cast(places, tf.int32)) - zero) * scale
+        return value + tf.stop_gradient(exact - value)
+
+    def _is_int8(self, place: int) -> bool:
+        return place in self._group_of and self.groups[self._group_of[place]].bits == 8
+
+    def _scale(self, place: int, ranges: Any) -> tuple[Any, Any]:
+        """Return an int8 tensor's scale, and its zero point with 128 added, as float32."""
+        tf, number = load_tensorflow(), self._group_of[place]
+        low, high = tf.unstack(tf.stop_gradient(ranges[number]))
+        if self.groups[number].symmetric:
+            return high / WEIGHT_STEPS, tf.constant(128.0)
+        scale = (high - low) / 255
+        return scale, tf.round(-low / scale)
 
     def _quantized(self, place: int, value: Any, ranges: Any) -> Any:
         if place not in self._group_of:
@@ -249,11 +276,8 @@ class _Plan:
 
     def _input_scale(self, node: Node, ranges: Any) -> Any:
         """Return the scale of the int8 tensor that `node` takes, None if it takes another."""
-        number = self._group_of.get(node.inputs[0])
-        if number is None or self.groups[number].bits != 8:
-            return None
-        steps = 2 * WEIGHT_STEPS if self.groups[number].symmetric else 255
-        return load_tensorflow().stop_gradient(ranges[number, 1] - ranges[number, 0]) / steps
+        entry = node.inputs[0]
+        return self._scale(entry, ranges)[0] if self._is_int8(entry) else None
 
 
 def _needed(graph: Graph) -> list[Node]:
