@@ -60,7 +60,8 @@ def test_qat_and_convert(
     opened = load_float_model(out)
     assert opened.trained is not None
     assert opened.lineage["quantization_aware"]["recipe"]["default"] == "int8"
-    assert main(["convert", str(out), "--out", str(build), "--format", "tflite"]) == 0
+    assert main(["convert", str(out), "--out", str(build)]) == 0
+    assert (build / "tiny-int8.onnx").is_file()
     card = json.loads((build / "tiny-int8.tflite.json").read_text())
     assert card["lineage"]["export"]["calibration"] == {"method": "quantization-aware training"}
 
