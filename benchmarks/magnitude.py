@@ -23,9 +23,9 @@ from mejiro.export import export
 from mejiro.model import Artifact, FloatModel
 from mejiro.prune.magnitude import MagnitudeSettings, Scope, thin
 from mejiro.quality.evaluate import evaluate
+from mejiro.quality.gains import PRUNED, WHOLE, FileGain, measure_gains
 from mejiro.quality.lessons import read_calibration, read_lessons
 from mejiro.quality.run_scores import select_validation
-from mejiro.quality.thinned import FileGain, measure_thinned
 from mejiro.train.events import Events
 from mejiro.train.finetune import FinetuneSettings, copied, finetune
 from mejiro.train.pictures import Pictures
@@ -127,15 +127,16 @@ def main() -> None:
         )
         settings = MagnitudeSettings(SPARSITY, scope=Scope(options.scope))
         thinned = thin(model, settings, pictures=pictures, training=training, events=talking())
-        gains = measure_thinned(
+        gains = measure_gains(
             model,
             thinned.model,
             folder,
             calibration=read_calibration(str(run), None),
+            sparse=True,
             rounds=5 if options.quick else ROUNDS,
         )
         file = f"{model.name}-int8.tflite"
-        files = [Artifact.open(folder / which / file) for which in ("dense", "thinned")]
+        files = [Artifact.open(folder / which / file) for which in (WHOLE, PRUNED)]
         if options.control:
             files.append(trained_on(model, pictures, training, run, folder))
         scores = top1(run, options.data, files, model)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from mejiro.cli import main
-from mejiro.cli.pruning_magnitude import speed_words
+from mejiro.cli.pruning import speed_words
 from mejiro.model import FloatModel
-from mejiro.quality.thinned import FileGain
-from mejiro.race import Ratio
+from mejiro.prune.clock import FileClock
+from mejiro.quality.gains import FileGain
+from mejiro.race import Pace, Ratio
 from mejiro.tensorflow import load_keras
 from mejiro.zoo import load_float_model, save_float_model
 from mejiro_runtime.card import Scores
@@ -73,6 +74,57 @@ def test_it_trains_measures_and_writes_a_model(
     assert model.lineage["finetuned"][0]["labels"]
 
 
+def test_channels_go_and_the_network_learns_again(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["prune", str(folder / "network"), "--method", "channel", "--macs", "0.7"]
+    words += ["--multiple", "4", "--clock", "off", "--importance", "taylor", "--steps", "2"]
+    words += ["--data", str(folder / "tints"), "--val", "0.3", "--epochs", "3"]
+    assert main([*words, "--out", str(tmp_path / "narrow"), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads((tmp_path / "narrow" / "pruning.json").read_text())
+    assert record["settings"]["importance"] == "taylor"
+    assert record["timing"] is None
+    before, *costs = (
+        cost["multiply_adds"]
+        for cost in (record["before"], *(cut["cost"] for cut in record["cuts"]))
+    )
+    assert before > costs[0] > costs[1]
+    assert costs[1] == record["after"]["multiply_adds"] <= 0.7 * before
+    assert set(record["files"]) == {"int8", "fp32"}
+    model = load_float_model(tmp_path / "narrow")
+    for name, group in record["groups"].items():
+        assert model.keras_model.get_layer(name).kernel.shape[-1] == group["kept"]
+    assert [one["epochs"] for one in model.lineage["finetuned"]] == [1, 2]
+
+
+def test_channels_by_a_clock_in_words(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def pace(model: FloatModel) -> Pace:
+        layers = [model.keras_model.get_layer(name) for name in ("expand", "project")]
+        expand, project = (int(layer.kernel.shape[-1]) for layer in layers)
+        took = 1_000 + 10 * expand + 100 * project  # and nothing for the stem
+        return Pace("file", (took,) * 9, (took,) * 9, "fake engine")
+
+    monkeypatch.setattr(FileClock, "__call__", lambda clock, models: list(map(pace, models)))
+    words = ["prune", str(folder / "network"), "--method", "channel", "--latency", "0.75"]
+    words += ["--multiple", "4", "--no-measure", "--out", str(tmp_path / "narrow")]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "nothing is trained" in told.err
+    assert "time from frame to label, over that of the whole network: 0.661" in told.out
+    timing = json.loads((tmp_path / "narrow" / "pruning.json").read_text())["timing"]
+    assert timing["engine"] == "fake engine"
+    assert 0.6 < timing["ratio"]["median"] <= 0.75
+    model = load_float_model(tmp_path / "narrow").keras_model
+    assert model.get_layer("stem").kernel.shape[-1] == 8
+    assert model.get_layer("project").kernel.shape[-1] < 12
+
+
 def test_a_pattern_at_once_and_in_words(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +162,11 @@ def test_pictures_without_its_classes_have_no_labels(
         (["--pattern", "2:4", "--sparsity", "0.8"], "makes a sparsity of 0.5"),
         (["--val", "0.2"], "--val is a share of the pictures in --data"),
         (["--data", "nowhere"], "nowhere"),
+        (["--macs", "0.5"], "--macs goes with --method channel, not magnitude"),
+        (["--method", "channel"], "needs one of --macs, --params or --latency"),
+        (["--method", "channel", "--macs", "0.5", "--params", "0.5"], "found --macs, --params"),
+        (["--method", "channel", "--latency", "0.5", "--clock", "off"], "is aimed at by the clock"),
+        (["--method", "channel", "--macs", "0.5", "--importance", "taylor"], "with labels"),
     ],
 )
 def test_it_refuses_in_one_line_and_writes_nothing(
@@ -139,14 +196,14 @@ def test_a_folder_that_is_no_model_stays(
 
 def test_speed_is_told_only_where_it_was_measured() -> None:
     gain = FileGain(100, 40, 100, 90)
-    assert speed_words({"int8": gain}) == []
+    assert speed_words({"int8": gain}, "no time") == []
     told = {
         "even": Ratio(0.99, 0.95, 1.02),
         "faster": Ratio(0.7, 0.65, 0.75),
         "slower": Ratio(1.2, 1.1, 1.3),
     }
     gains = {name: FileGain(100, 40, 100, 90, ratio, 1.0, 1.0) for name, ratio in told.items()}
-    even, faster, slower = speed_words(gains)
+    even, faster, slower = speed_words(gains, "no time is saved")
     assert "no time" in even
-    assert "30% less time" in faster
-    assert "20% more time" in slower
+    assert "1.43 times as fast" in faster
+    assert "slower than before, 0.83 times" in slower

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from mejiro.cli.console import note, print_table, say
-from mejiro.cli.pruning import Method, Outcome, Request
+from mejiro.cli.console import print_table, say
+from mejiro.cli.pruning import Method, Outcome, Request, tell_gains
 from mejiro.prune.magnitude import MagnitudeSettings, Scope, Thinned, parse_pattern, thin
-from mejiro.quality.thinned import FileGain, measure_thinned
+from mejiro.quality.gains import FileGain
 
 _MOST_ROWS = 12
 
@@ -58,17 +56,7 @@ def _prune(request: Request) -> Outcome:
         training=request.training,
         events=request.events,
     )
-    gains = {}
-    if request.measure:
-        with tempfile.TemporaryDirectory() as folder:
-            gains = measure_thinned(
-                request.model,
-                thinned.model,
-                Path(folder),
-                calibration=request.calibration,
-                on_stage=request.shown.stage,
-                on_progress=request.shown.advance,
-            )
+    gains = request.gains(thinned.model, sparse=True)
     record = {
         "settings": settings.to_json(),
         "sparsity": round(thinned.sparsity, 6),
@@ -91,40 +79,7 @@ def _tell(thinned: Thinned, gains: Mapping[str, FileGain]) -> None:
         for one in largest
     ]
     print_table(["largest layers", ">weights", ">zero"], rows)
-    if gains:
-        columns = ["file", ">size", ">zipped", ">of dense zipped", ">time", ">of dense time"]
-        print_table(columns, [_row(name, gain) for name, gain in gains.items()])
-        for line in speed_words(gains):
-            note(line)
-
-
-def _row(name: str, gain: FileGain) -> list[str]:
-    row = [
-        name,
-        f"{gain.size_bytes / 1e6:.2f} MB",
-        f"{gain.zipped_bytes / 1e6:.2f} MB",
-        f"{gain.zip_ratio:.2f}",
-    ]
-    if gain.time is None:
-        return [*row, "", ""]
-    interval = f"{gain.time.median:.2f} [{gain.time.low:.2f}, {gain.time.high:.2f}]"
-    return [*row, f"{gain.median_ms:.2f} ms", interval]
-
-
-def speed_words(gains: Mapping[str, FileGain]) -> list[str]:
-    """Say in sentences which file is faster for its zeros."""
-    lines = []
-    for name, gain in gains.items():
-        if gain.time is None:
-            continue
-        gained = 100 * (1 - gain.time.median)
-        if not gain.time.differs:
-            lines.append(f"{name}: as fast as the dense file; its zeros save bytes, no time")
-        elif gained > 0:
-            lines.append(f"{name}: {gained:.0f}% less time than the dense file, on this machine")
-        else:
-            lines.append(f"{name}: {-gained:.0f}% more time than the dense file, on this machine")
-    return lines
+    tell_gains(gains, "its zeros save bytes, no time")
 
 
 MAGNITUDE = Method(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from mejiro.errors import PruneError
 from mejiro.prune.count import Counter, Measure
 from mejiro.prune.graph import Group
 from mejiro.prune.sensitivity import Sensitivity
+
+# What a network costs with groups of the given widths; those that are not named are whole.
+CostOf = Callable[[Mapping[str, int]], float]
 
 # The shares of a group that are tried; between them what is lost goes along a straight line.
 _TRIED = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 5 / 8, 3 / 4)
@@ -28,8 +31,18 @@ def width_step(group: Group, multiple: int) -> int:
     return multiple // math.gcd(multiple, group.copies)
 
 
+def counted(counter: Counter, measure: Measure) -> CostOf:
+    """Return what counts a network's multiply-adds or parameters."""
+
+    def cost(widths: Mapping[str, int]) -> float:
+        keep = {name: np.arange(width) for name, width in widths.items()}
+        return float(counter.cost(keep).of(measure))
+
+    return cost
+
+
 def allocate(
-    counter: Counter,
+    cost_of: CostOf,
     groups: Mapping[str, Group],
     sensitivities: Mapping[str, Sensitivity],
     *,
@@ -39,28 +52,29 @@ def allocate(
 ) -> dict[str, int]:
     """Return the width of each group so that the cost is at most `target` of the whole's.
 
-    The group narrows next whose divergence grows least for what is saved, where the
-    divergences of groups are taken to add up. Looking at all its lower widths, not the next
-    alone, keeps a group from hiding a cheap cut behind a dear one. Raises PruneError if the
-    narrowest widths that were tried cost more.
+    Only groups in `sensitivities` are narrowed. The group narrows next whose divergence grows
+    least for what is saved, where the divergences of groups are taken to add up. Looking at all
+    its lower widths, not the next alone, keeps a group from hiding a cheap cut behind a dear one.
+    Raises PruneError if the narrowest widths that were tried cost more.
     """
-    whole = counter.cost().of(measure)
     widths = {name: one.widths[0] for name, one in sensitivities.items()}
     steps = {name: width_step(groups[name], multiple) for name in sensitivities}
-    cost = whole
+    cost = whole = cost_of(widths)
     saving: dict[str, tuple[float, int]] = {}
     while cost > target * whole:
         for name, one in sensitivities.items():
             if name not in saving:
-                saving[name] = _cheapest(counter, widths, one, measure, cost)
-        name, (rate, aim) = min(saving.items(), key=lambda item: item[1][0])
+                saving[name] = _cheapest(cost_of, widths, one, cost)
+        name, (rate, aim) = min(
+            saving.items(), key=lambda item: item[1][0], default=("", (math.inf, 0))
+        )
         if math.isinf(rate):
             raise PruneError(
                 f"{measure.value} cannot be brought to {target:g} of the whole by cutting "
                 f"{len(widths)} groups of channels; they reach {cost / whole:.3f}, ask for more"
             )
         widths[name] = max(aim, _next_width(widths[name], steps[name]))
-        cost = _cost(counter, widths, measure)
+        cost = cost_of(widths)
         # What a group saves depends on its neighbours' widths: on those that share its layers.
         touched = _neighbours(groups, name) & set(saving)
         for other in touched | ({name} if widths[name] == aim else set()):
@@ -72,13 +86,8 @@ def _next_width(width: int, step: int) -> int:
     return (math.ceil(width / step) - 1) * step
 
 
-def _cost(counter: Counter, widths: Mapping[str, int], measure: Measure) -> int:
-    keep = {name: np.arange(width) for name, width in widths.items()}
-    return counter.cost(keep).of(measure)
-
-
 def _cheapest(
-    counter: Counter, widths: Mapping[str, int], one: Sensitivity, measure: Measure, cost: int
+    cost_of: CostOf, widths: Mapping[str, int], one: Sensitivity, cost: float
 ) -> tuple[float, int]:
     """Return the divergence for one unit saved at the best lower width, and that width."""
     now = widths[one.name]
@@ -86,7 +95,7 @@ def _cheapest(
     for width in one.widths:
         if width >= now:
             continue
-        saved = cost - _cost(counter, {**widths, one.name: width}, measure)
+        saved = cost - cost_of({**widths, one.name: width})
         if saved > 0:
             grown = max(one.at(width) - one.at(now), 0.0)
             best = min(best, (grown / saved, width))

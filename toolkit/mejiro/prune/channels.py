@@ -1,9 +1,9 @@
-"""Prune the channels of a model without labels, to a share of its cost."""
+"""Cut the channels of a model, and solve the layers behind each cut anew, without labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from mejiro.errors import PruneError
 from mejiro.model import FloatModel
-from mejiro.prune.allocate import allocate, tried_widths
+from mejiro.prune.allocate import CostOf, allocate, counted, tried_widths
+from mejiro.prune.clock import Clock
 from mejiro.prune.consumers import Consumer, find_consumers
 from mejiro.prune.count import Cost, Counter, Measure
-from mejiro.prune.distill import Distillation, distil
 from mejiro.prune.gather import expected_variance, gather
 from mejiro.prune.graph import ChannelGraph, find_groups
+from mejiro.prune.importance import CRITERIA, ChannelScores, Evidence
 from mejiro.prune.judge import Judge, divergence_of, log_probabilities, run
+from mejiro.prune.options import ChannelOptions, Target
 from mejiro.prune.reconstruct import Moments
+from mejiro.prune.record import GroupRecord, Timing
 from mejiro.prune.sensitivity import (
     Reconstruction,
     Sensitivity,
@@ -27,7 +30,7 @@ from mejiro.prune.sensitivity import (
     restoring,
 )
 from mejiro.prune.surgery import cut
-from mejiro.prune.widths import MULTIPLE
+from mejiro.prune.timed import TimedAllocation
 
 _FEWEST = 2
 
@@ -35,96 +38,25 @@ _FEWEST = 2
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Target:
-    """Say what a pruned model may cost: at most `share` of the whole, in (0, 1]."""
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Hold a model that was cut, its cost, and how far its answers are from those before.
 
-    share: float
-    measure: Measure = Measure.MACS
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise PruneError(
-                f"the share of {self.measure.value} to keep must lie in (0, 1], "
-                f"found {self.share:g}; 0.75 takes a quarter away"
-            )
-
-
-@dataclass(frozen=True)
-class ChannelOptions:
-    """Say how channels are pruned.
-
-    Widths are multiples of `multiple`. `ridge` weighs what norms promise of features against what
-    the pictures showed. `reconstruct` solves the layers behind a cut anew; without it their
-    weights stay, to compare with. `distillation` comes after the cut.
+    `divergence` is on the pictures that the cut was fitted to.
     """
 
-    multiple: int = MULTIPLE
-    ridge: float = 0.3
-    reconstruct: bool = True
-    distillation: Distillation = field(default_factory=Distillation)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.multiple < 1:
-            raise PruneError(f"channels come in multiples of 1 or more, found {self.multiple}")
-        if self.ridge < 0:
-            raise PruneError(f"the ridge is 0 or more, found {self.ridge:g}")
-
-
-@dataclass(frozen=True)
-class GroupRecord:
-    """Hold what became of one group, and the divergence that cutting it alone was found to cost."""
-
-    channels: int
-    kept: int
+    model: FloatModel
+    cost: Cost
     divergence: float
-    sensitivity: Mapping[int, float]
-
-
-@dataclass(frozen=True)
-class PruningRecord:
-    """Hold what a pruning did: cost before and after, each group, and the groups left whole.
-
-    `divergence` is that of the whole cut on the pictures given, which it was fitted to, before
-    distillation; `losses` are those of the distillation's steps.
-    """
-
-    before: Cost
-    after: Cost
-    pictures: int
-    groups: Mapping[str, GroupRecord]
-    whole: Mapping[str, str]
-    divergence: float
-    losses: tuple[float, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "before": asdict(self.before),
-            "after": asdict(self.after),
-            "pictures": self.pictures,
-            "groups": {
-                name: {
-                    "channels": group.channels,
-                    "kept": group.kept,
-                    "divergence": group.divergence,
-                    "sensitivity": {str(k): v for k, v in group.sensitivity.items()},
-                }
-                for name, group in self.groups.items()
-            },
-            "whole": dict(self.whole),
-            "divergence": self.divergence,
-            "losses": list(self.losses),
-        }
 
 
 class ChannelPruner:
     """Know what each group of a model costs at each width; then cut to any target.
 
-    `tensors` are calibration pictures as the model's input, (pictures, height, width, channels),
-    without labels. Half of them solve layers and half judge the answers while sensitivities are
-    measured; all of them solve the layers of the final cut. The model itself stays as it is.
+    `tensors` are calibration pictures as the model's input, (pictures, height, width, channels);
+    `labels`, (pictures,), are needed by the criterion Taylor alone. Half of the pictures solve
+    layers and half judge the answers while sensitivities are measured; all of them solve the
+    layers of the final cut. The model itself stays as it is.
     """
 
     def __init__(
@@ -133,6 +65,7 @@ class ChannelPruner:
         tensors: NDArray[np.float32],
         options: ChannelOptions | None = None,
         *,
+        labels: NDArray[np.integer[Any]] | None = None,
         progress: Progress | None = None,
     ) -> None:
         if len(tensors) < _FEWEST:
@@ -144,6 +77,7 @@ class ChannelPruner:
         self.options = options or ChannelOptions()
         self.graph: ChannelGraph = find_groups(model)
         self._tensors = tensors
+        self._labels = labels
         self._progress = progress or (lambda stage, done, total: None)
         self._consumers, self.whole = find_consumers(self.graph)
         self._counter = Counter(self.graph)
@@ -151,22 +85,46 @@ class ChannelPruner:
             raise PruneError(f"{model.name} has no channels that can be cut by themselves")
         self._expected: dict[str, NDArray[np.float64] | None] = {}
         self._halves = (self._gather(tensors[0::2], 1), self._gather(tensors[1::2], 2))
-        self.sensitivities = self._measure()
+        self._scores: ChannelScores | None = None
+        self._sensitivities: dict[str, Sensitivity] | None = None
 
-    def prune(self, target: Target) -> tuple[FloatModel, PruningRecord]:
-        """Return the model cut to `target`, and what was done; raises PruneError."""
-        widths = allocate(
-            self._counter,
-            self.graph.groups,
-            self.sensitivities,
-            target=target.share,
-            measure=target.measure,
-            multiple=self.options.multiple,
-        )
-        return self.cut(widths)
+    @property
+    def sensitivities(self) -> dict[str, Sensitivity]:
+        """What each group costs at each width, measured when first asked for."""
+        if self._sensitivities is None:
+            self._sensitivities = self._measure()
+        return self._sensitivities
 
-    def cut(self, widths: Mapping[str, int]) -> tuple[FloatModel, PruningRecord]:
-        """Return the model with groups of the given widths, reconstructed and distilled."""
+    @property
+    def cost(self) -> Cost:
+        """What the model costs uncut."""
+        return self._counter.cost()
+
+    def plan(
+        self, target: Target, clock: Clock | None = None
+    ) -> tuple[dict[str, int], Timing | None]:
+        """Return the width of each group for `target`, and what the clock said, if there is one.
+
+        With a clock, groups whose cut makes the file no faster stay whole. Raises PruneError if
+        the target cannot be met, and for a latency without a clock.
+        """
+        if clock is None:
+            if target.measure is Measure.LATENCY:
+                raise PruneError("a latency cannot be aimed at without a clock; ask for macs")
+            return self._allocate(counted(self._counter, target.measure), target), None
+
+        def divide(cost: CostOf, share: float, left: Collection[str]) -> dict[str, int]:
+            return self._allocate(cost, replace(target, share=share), left)
+
+        what = Measure.MACS if target.measure is Measure.LATENCY else target.measure
+        timed = TimedAllocation(self.graph, self.model, clock, divide, counted(self._counter, what))
+        return timed.find(target)
+
+    def cut(self, widths: Mapping[str, int]) -> Cut:
+        """Return the model with groups of the given widths, the layers behind solved anew.
+
+        Groups that are not named stay whole.
+        """
         cut_down = {n: w for n, w in widths.items() if w < self.graph.groups[n].channels}
         one, two = self._halves
         moments = {name: one[name] + two[name] for name in one}
@@ -179,18 +137,31 @@ class ChannelPruner:
                 put(reconstruction.consumers, solved)
                 keep[name] = solved.kept
             narrow = cut(self.graph, keep)
-        divergence = self._divergence(narrow)
-        losses = self._distil(narrow)
-        record = PruningRecord(
-            before=self._counter.cost(),
-            after=self._counter.cost(keep),
-            pictures=len(self._tensors),
-            groups={name: self._group_record(name, widths) for name in self.sensitivities},
-            whole=self.whole,
-            divergence=divergence,
-            losses=tuple(losses),
+        return Cut(
+            model=replace(self.model, keras_model=narrow, trained=None),
+            cost=self._counter.cost(keep),
+            divergence=self._divergence(narrow),
         )
-        return self._finished(narrow, record), record
+
+    def group_records(self, widths: Mapping[str, int]) -> dict[str, GroupRecord]:
+        """Return what becomes of each group that was measured."""
+        records = {}
+        for name, one in self.sensitivities.items():
+            channels = self.graph.groups[name].channels
+            kept = widths.get(name, channels)
+            measured = dict(zip(one.widths, one.divergence, strict=True))
+            records[name] = GroupRecord(channels, kept, one.at(kept), measured)
+        return records
+
+    def _allocate(self, cost: CostOf, target: Target, left: Collection[str] = ()) -> dict[str, int]:
+        return allocate(
+            cost,
+            self.graph.groups,
+            {name: one for name, one in self.sensitivities.items() if name not in left},
+            target=target.share,
+            measure=target.measure,
+            multiple=self.options.multiple,
+        )
 
     def _gather(self, tensors: NDArray[np.float32], turn: int) -> dict[str, Moments]:
         self._progress("look", turn, 2)
@@ -206,8 +177,23 @@ class ChannelPruner:
 
     def _reconstruction(self, name: str, moments: Mapping[str, Moments]) -> Reconstruction:
         return Reconstruction(
-            self._consumers[name], moments, self._expected, ridge=self.options.ridge
+            self._consumers[name],
+            moments,
+            self._expected,
+            ridge=self.options.ridge,
+            scores=self._score(name),
         )
+
+    def _score(self, name: str) -> NDArray[np.float64] | None:
+        """Return the scores of a group's channels, or None where least squares choose."""
+        criterion = self.options.criterion
+        if criterion is None:
+            return None
+        if self._scores is None:
+            evidence = Evidence(self._tensors, self._labels, self.model.scores)
+            self._scores = CRITERIA[criterion](self.graph, evidence)
+        # A group that no batch norm follows has no scales to go by.
+        return self._scores.get(name)
 
     def _measure(self) -> dict[str, Sensitivity]:
         judge = Judge(self.graph.network, self.model.scores, self._tensors[1::2])
@@ -228,51 +214,3 @@ class ChannelPruner:
             for network in (self.model.keras_model, narrow)
         ]
         return divergence_of(answers[0], answers[1])
-
-    def _distil(self, narrow: Any) -> list[float]:
-        settings = self.options.distillation
-        if not settings.steps:
-            return []
-        return distil(
-            narrow,
-            self.model.keras_model,
-            self.model.scores,
-            self._tensors,
-            settings,
-            progress=lambda done, loss: self._progress("distil", done, settings.steps),
-        )
-
-    def _group_record(self, name: str, widths: Mapping[str, int]) -> GroupRecord:
-        one = self.sensitivities[name]
-        channels = self.graph.groups[name].channels
-        kept = widths.get(name, channels)
-        measured = dict(zip(one.widths, one.divergence, strict=True))
-        return GroupRecord(channels, kept, one.at(kept), measured)
-
-    def _finished(self, narrow: Any, record: PruningRecord) -> FloatModel:
-        pruned = {
-            "method": "channel",
-            "multiply_adds": [record.before.multiply_adds, record.after.multiply_adds],
-            "parameters": [record.before.parameters, record.after.parameters],
-            "pictures": record.pictures,
-            "options": asdict(self.options),
-        }
-        lineage = {**self.model.lineage, "pruned": pruned}
-        return replace(self.model, keras_model=narrow, lineage=lineage)
-
-
-def prune_channels(
-    model: FloatModel,
-    target: Target,
-    tensors: NDArray[np.float32],
-    options: ChannelOptions | None = None,
-    *,
-    progress: Progress | None = None,
-) -> tuple[FloatModel, PruningRecord]:
-    """Return `model` with as few channels as `target` asks for, and what became of each group.
-
-    `tensors` are calibration pictures as the model's input, (pictures, height, width, channels);
-    no labels are needed. Groups that a sum ties together stay whole. Raises PruneError if the
-    target cannot be met.
-    """
-    return ChannelPruner(model, tensors, options, progress=progress).prune(target)

@@ -25,6 +25,7 @@ class Measure(str, Enum):
 
     MACS = "macs"
     PARAMS = "params"
+    LATENCY = "latency"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Cost:
     parameters: int
 
     def of(self, measure: Measure) -> int:
-        """Return the number that `measure` names."""
+        """Return the number that `measure` names; raises PruneError for what is timed."""
+        if measure is Measure.LATENCY:
+            raise PruneError("latency is measured on a machine, it cannot be counted")
         return {Measure.MACS: self.multiply_adds, Measure.PARAMS: self.parameters}[measure]
 
     def share_of(self, whole: Cost, measure: Measure) -> float:

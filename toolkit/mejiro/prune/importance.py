@@ -6,7 +6,7 @@ more of different criteria, are of different scales.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -264,3 +264,12 @@ def _gradient_function(keras_model: Any, weights: list[Any], scores: Scores) -> 
         return tape.gradient(loss, variables, unconnected_gradients="zero")
 
     return gradients
+
+
+CRITERIA: dict[Criterion, Callable[[ChannelGraph, Evidence], ChannelScores]] = {
+    Criterion.L1: score_l1,
+    Criterion.L2: score_l2,
+    Criterion.BATCH_NORM: score_batch_norm,
+    Criterion.ACTIVATION: score_activation,
+    Criterion.TAYLOR: score_taylor,
+}

@@ -93,7 +93,7 @@ class Problem:
 
     def scale(self) -> float:
         """Return the variance of the outputs, summed: what losses are measured by."""
-        energy = float(np.einsum("io,ij,jo->", self.matrix, self.spread, self.matrix))
+        energy = float((self.matrix * (self.spread @ self.matrix)).sum())
         return max(energy, float(np.finfo(np.float64).tiny))
 
 

@@ -59,7 +59,8 @@ class Reconstruction:
     """Cut a group to any width and solve its consumers, from moments that were gathered once.
 
     `expected` holds the variance of each consumer's features that a norm promises; the ridge is
-    `ridge` times that, or times what was seen where there is no promise.
+    `ridge` times that, or times what was seen where there is no promise. With `scores`,
+    (channels,), those with the highest stay; without, those that the others cannot make up for.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Reconstruction:
         expected: Mapping[str, NDArray[np.float64] | None],
         *,
         ridge: float,
+        scores: NDArray[np.float64] | None = None,
     ) -> None:
+        self._scores = scores
         self.consumers = consumers
         self._moments = moments
         self._problems = {}
@@ -83,7 +86,11 @@ class Reconstruction:
 
     def solve(self, widths: Sequence[int], *, anew: bool = True) -> dict[int, Solved]:
         """Return the cut to each of `widths`; weights stay unless they are solved `anew`."""
-        chosen = eliminate(list(self._problems.values()), widths)
+        if self._scores is None:
+            chosen = eliminate(list(self._problems.values()), widths)
+        else:
+            order = np.argsort(-self._scores, kind="stable")
+            chosen = {width: np.sort(order[:width]) for width in widths}
         return {width: self._solved(kept, anew) for width, kept in chosen.items()}
 
     def _solved(self, kept: NDArray[np.int64], anew: bool) -> Solved:

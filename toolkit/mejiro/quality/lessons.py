@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mejiro.data.calibration import (
+    DEFAULT_LIMIT,
     CalibrationSet,
     calibration_from_folder,
     default_calibration,
@@ -59,11 +60,13 @@ def read_lessons(
     return labelled_rows(dataset, model.input, cache, events=events)
 
 
-def read_calibration(reference: str, data: Path | None) -> CalibrationSet:
-    """Return what int8 files of such a model are calibrated with: the same pictures, in short."""
+def read_calibration(
+    reference: str, data: Path | None, *, limit: int = DEFAULT_LIMIT
+) -> CalibrationSet:
+    """Return what int8 files of such a model are calibrated with: up to `limit` of the same."""
     if is_run_folder(Path(reference)):
-        return calibration_from_run(Path(reference))
-    return default_calibration() if data is None else calibration_from_folder(data)
+        return calibration_from_run(Path(reference), limit=limit)
+    return default_calibration() if data is None else calibration_from_folder(data, limit=limit)
 
 
 def _of_run(model: FloatModel, run: Path, events: Events) -> Dataset:
