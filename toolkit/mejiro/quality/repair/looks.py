@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -37,7 +37,7 @@ class Looks:
         self.pictures = pictures
         self._spec = calibration_input(model.input)
         self._tell = tell
-        self._histograms: dict[str, dict[str, Histogram]] = {}
+        self._histograms: dict[str, Mapping[str, Histogram]] = {}
         self._moments: dict[str, dict[int, Moments]] = {}
 
     def ranges(self, source: bytes, recipe: Recipe) -> dict[str, tuple[float, float]]:
@@ -57,7 +57,7 @@ class Looks:
             self.pictures, pictures=tuple(self.pictures.pictures[place] for place in places)
         )
 
-    def _observe(self, source: bytes) -> dict[str, Histogram]:
+    def _observe(self, source: bytes) -> Mapping[str, Histogram]:
         self._tell(f"calibrating with {len(self.pictures)} pictures of {self.pictures.name}")
         left_out: list[CalibrationPicture] = []
         tensors = self.pictures.tensors(self._spec, on_unreadable=left_out.append)

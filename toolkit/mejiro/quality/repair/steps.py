@@ -44,6 +44,9 @@ def equalize_channels(bench: Bench) -> Iterator[Plan | NotTried]:
     if result.groups:
         words = f"equalized {_some(result.groups, 'group')} of channels"
         yield _built(bench, begun, words, result.file)
+        if begun is not bench.plain.plan:
+            # What was the best way to calibrate unequal channels need not be it for equal ones.
+            yield _built(bench, bench.plain.plan, words, result.file)
     else:
         yield NotTried("no channels can be equalized: no weights that ReLU or nothing lies between")
     base = bench.best.plan

@@ -48,7 +48,7 @@ def _swish(file: TFLiteFile) -> tuple[int, int, int] | None:
             continue
         product = operators[readers[0]]
         wanted = {one.inputs[0], one.outputs[0]}
-        if product.name == "MUL" and product.activation == "NONE":
-            if set(product.inputs) == wanted:
-                return gate, readers[0], one.inputs[0]
+        plain = product.name == "MUL" and product.activation == "NONE"
+        if plain and set(product.inputs) == wanted:
+            return gate, readers[0], one.inputs[0]
     return None
