@@ -18,7 +18,7 @@ def search(bench: Bench, steps: Mapping[str, Step]) -> Record:
     """Return the record of a search that ends with the first file that meets both budgets.
 
     If none does, what is kept is the one that lost the fewest points of those that are fast
-    enough.
+    enough, or of all if none is.
     """
     means = bench.means
     attempts: list[Attempt] = []
@@ -77,12 +77,12 @@ def _judge(candidate: Candidate, budget: Budget) -> tuple[str, bool]:
 
 
 def _least_bad(bench: Bench) -> Candidate:
-    """Return the candidate with the fewest points lost of those that are fast enough."""
+    """Return the candidate that lost the fewest points of those that are fast enough, or of all."""
     for candidate in sorted(bench.candidates, key=lambda one: one.lost):
         timed = bench.timed(candidate)
         if timed.pace is not None and bench.means.budget.allows_time(timed.pace):
             return bench.complete(timed)
-    return bench.complete(bench.plain)
+    return bench.complete(bench.timed(bench.best))
 
 
 def _settled(attempt: Attempt, kept: Candidate, *, met: bool) -> Attempt:
