@@ -111,6 +111,7 @@ def test_diagnose_names_the_layer_that_was_repaired(broken, broken_source, means
 
 
 def test_a_file_that_needs_no_repair_gets_none(whole, means, tmp_path):
+    means = replace(means, budget=Budget(100.0))
     result = repair(whole, INT8, tmp_path, means, STEPS)
     (attempt,) = result.record.attempts
     assert attempt.step == "plain"
