@@ -82,7 +82,10 @@ def test_both_formats_are_kept_with_their_scores_and_what_was_done(repaired):
     for artifact in result.conversion.artifacts:
         card = Artifact.open(artifact.path).card
         assert 100 * (1 - card.evaluation["top1"]) <= LOST + 1e-9
-        assert card.lineage["model"]["repair"]["done"] == list(result.record.kept.plan.done)
+        assert card.lineage["model"]["repair"] == {
+            "done": list(result.record.kept.plan.done),
+            "amended": True,
+        }
         assert card.lineage["export"]["calibration"]["pictures"] == 40
     assert set(result.record.kept.top1) == {Format.TFLITE, Format.ONNX}
 
@@ -108,6 +111,12 @@ def test_diagnose_names_the_layer_that_was_repaired(broken, broken_source, means
     (artifact,) = result.conversion.artifacts
     found = diagnose(artifact, broken, means.calibration)
     assert found.layers[0].name == "project"
+
+
+def test_diagnose_refuses_a_file_whose_channels_were_equalized(repaired, broken, pictures):
+    artifact, _ = repaired[0].conversion.artifacts
+    with pytest.raises(UsageError, match="diagnose the plain int8 file"):
+        diagnose(artifact, broken, pictures)
 
 
 def test_a_file_that_needs_no_repair_gets_none(whole, means, tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mejiro.export.flatbuffer import TFLiteFile
 from mejiro.export.quantize import convert_for_quantization
 from mejiro.quality.repair.swap import swap_relu6, swap_swish
+from mejiro.tensorflow import load_keras
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,20 @@ def test_hard_swish_is_one_operator(make_source):
 @pytest.mark.parametrize("swap", [swap_relu6, swap_swish])
 def test_nothing_to_swap_leaves_the_file(whole_source, swap):
     assert swap(whole_source) == (whole_source, 0)
+
+
+def test_the_limit_of_a_gate_stays(whole):
+    keras = load_keras()
+    layers = keras.layers
+    pixels = keras.Input(whole.input.shape[1:])
+    x = layers.ReLU(6.0)(layers.Conv2D(4, 3)(pixels))
+    gate = layers.ReLU(6.0)(layers.Conv2D(4, 1)(x))
+    x = layers.GlobalAveragePooling2D()(layers.Multiply()([x, gate]))
+    x = layers.Dense(len(whole.labels), activation="softmax")(x)
+    source = convert_for_quantization(replace(whole, keras_model=keras.Model(pixels, x)))
+    amended, swapped = swap_relu6(source)
+    assert swapped == 0
+    assert amended == source
 
 
 def test_a_gate_is_no_swish(make_source):

@@ -172,7 +172,8 @@ class Bench:
                 with_features=outputs.with_features,
                 on_progress=tell,
             )
-        model = replace(model, lineage={**model.lineage, "repair": {"done": list(plan.done)}})
+        done = {"done": list(plan.done), "amended": plan.source is not None}
+        model = replace(model, lineage={**model.lineage, "repair": done})
         if plan.model is not None:
             return Exporter(model, with_features=outputs.with_features, on_progress=tell)
         source, recipe = self.source_of(plan), self.recipe_of(plan)

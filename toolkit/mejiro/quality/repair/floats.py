@@ -37,7 +37,7 @@ def leave_in_float(bench: Bench) -> Iterator[Plan | NotTried]:
         words = f"left {chosen[0].name} in float"
         if count > 1:
             words = f"left {count} layers in float, {chosen[0].name} first"
-        yield Plan((*base.done, words), recipe, bench.source_of(base))
+        yield Plan((*base.done, words), recipe, base.source)
         last = bench.candidates[-1]
         if budget.allows_drop(last.lost):
             many = count  # it was too slow, or the search would have ended

@@ -10,6 +10,7 @@ from mejiro.errors import ExportError
 from mejiro.quality.repair.bench import Bench
 from mejiro.quality.repair.budget import Attempt, Budget, Candidate, NotTried, Plan, Record
 from mejiro.quality.repair.steps import Step
+from mejiro_runtime.errors import BackendError
 
 PLAIN = "plain"
 
@@ -54,7 +55,8 @@ def _take(name: str, step: Step, bench: Bench, attempts: list[Attempt]) -> Candi
             if _note(attempts, candidate, bench.means.budget) is not None:
                 return candidate
             begun = time.monotonic()
-    except ExportError as error:
+    except (BackendError, ExportError) as error:
+        # What cannot be made, or made a file that does not run, is no reason to give up the rest.
         seconds = time.monotonic() - begun
         attempts.append(Attempt(name, None, f"not tried: {error}", seconds))
     return None

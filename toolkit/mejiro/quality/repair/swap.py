@@ -6,16 +6,24 @@ This changes what the network computes; whether it may is for the score to say.
 from __future__ import annotations
 
 from mejiro.export.flatbuffer import TFLiteFile
+from mejiro.quality.repair.groups import WEIGHTED
 
 
 def swap_relu6(source: bytes) -> tuple[bytes, int]:
-    """Return the file with ReLU for each ReLU6 that ends an operator, and how many there were.
+    """Return the file with ReLU for each ReLU6 behind weights, and how many there were.
 
     ReLU lets a factor through, so that the channels before and behind it can be equalized
-    (Nagel et al. 2019, arXiv:1906.04721, section 5.1.1).
+    (Nagel et al. 2019, arXiv:1906.04721, section 5.1.1). A ReLU6 that makes a gate, as in a hard
+    sigmoid, which is multiplied by something, keeps its limit.
     """
     file = TFLiteFile(source)
-    places = [place for place, one in enumerate(file.operators) if one.activation == "RELU6"]
+    operators = file.operators
+    factors = {index for one in operators if one.name == "MUL" for index in one.inputs}
+    places = [
+        place
+        for place, one in enumerate(operators)
+        if one.activation == "RELU6" and one.name in WEIGHTED and one.outputs[0] not in factors
+    ]
     for place in places:
         file.set_activation(place, "RELU")
     return file.to_bytes() if places else source, len(places)
