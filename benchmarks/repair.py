@@ -66,13 +66,17 @@ class Result:
     repaired: float
     named: bool
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "plain_points_lost": self.plain,
-            "repaired_points_lost": self.repaired,
-            "diagnose_names_the_layer": self.named,
-            **self.record.to_json(),
-        }
+    @property
+    def points_lost(self) -> dict[str, list[float]]:
+        """What each candidate lost against the float file of the network as it was repaired."""
+        tried = (one.candidate for one in self.record.attempts)
+        return {f"{one.step}: {one.words}": [one.lost] for one in tried if one is not None}
+
+    @property
+    def words(self) -> str:
+        """Say what was kept, and how long it took to find."""
+        seconds = sum(one.seconds for one in self.record.attempts)
+        return f"kept in {seconds:.0f} s: {self.record.kept.step}, {self.record.kept.words}"
 
 
 def of_zoo(options: argparse.Namespace) -> Subject:
@@ -172,28 +176,29 @@ def spread(
 
 def measure(
     options: argparse.Namespace, breaks: Sequence[tuple[str, int]], cache: Path
-) -> tuple[list[harness.Ratio], dict[str, Any]]:
-    """Return the figures of all networks that were named, and all that was measured."""
+) -> tuple[list[harness.Ratio], dict[str, Any], list[str]]:
+    """Return the figures of all networks that were named, all that was measured, and notes."""
     figures: list[harness.Ratio] = []
     rounds: dict[str, Any] = {}
+    notes: list[str] = []
     subjects = [of_zoo(options)] if options.photographs else []
     subjects += [of_run(options.broken, options, cache)] if options.broken else []
     for subject in subjects:
         results = break_and_mend(subject, breaks)
         name = f"{subject.name}, broken"
         figures += figures_of(name, results, broken=True)
-        rounds[name] = {
-            f"{layer}, channel {channel}": one.to_json()
-            for (layer, channel), one in zip(breaks, results, strict=True)
-        }
+        for (layer, channel), one in zip(breaks, results, strict=True):
+            rounds[f"{name}: {layer}, channel {channel}"] = one.points_lost
+            notes.append(f"{name}, {layer}, channel {channel}: {one.words}")
     if options.run:
         subject = of_run(options.run, options, cache)
         with tempfile.TemporaryDirectory() as folder:
             whole = float_top1(subject, Path(folder))
         result = mend(subject, subject.model, whole, None)
         figures += figures_of(subject.name, [result], broken=False)
-        rounds[subject.name] = result.to_json()
-    return figures, rounds
+        rounds[subject.name] = result.points_lost
+        notes.append(f"{subject.name}: {result.words}")
+    return figures, rounds, notes
 
 
 def main() -> None:
@@ -214,7 +219,7 @@ def main() -> None:
         parser.error("--photographs needs --calibration")
     breaks = BREAKS[:1] if options.quick else BREAKS
     with tempfile.TemporaryDirectory() as cache:
-        figures, rounds = measure(options, breaks, Path(cache))
+        figures, rounds, notes = measure(options, breaks, Path(cache))
     settings = {
         "factor": FACTOR,
         "max_drop": BUDGET.max_drop,
@@ -222,7 +227,7 @@ def main() -> None:
         "breaks": [f"{layer}, channel {channel}" for layer, channel in breaks],
         "data": [path.resolve().name for path in (options.data, options.photographs) if path],
     }
-    harness.report(options, figures, settings=settings, rounds=rounds)
+    harness.report(options, figures, settings=settings, rounds=rounds, notes=notes)
 
 
 if __name__ == "__main__":

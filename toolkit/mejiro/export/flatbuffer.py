@@ -227,8 +227,13 @@ class TFLiteFile:
         tensor = self.tensor(place)
         if not tensor.constant or values.shape != tensor.shape or values.dtype != tensor.dtype:
             raise ValueError(f"{values.dtype} {values.shape} are no values of {tensor}")
+        data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        shared = self._graph.tensors[place].buffer
+        if sum(one.buffer == shared for one in self._graph.tensors) == 1:
+            self._model.buffers[shared].data = data  # nobody needs what was there
+            return
         buffer = self._schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        buffer.data = data
         self._model.buffers.append(buffer)
         self._graph.tensors[place].buffer = len(self._model.buffers) - 1
 
