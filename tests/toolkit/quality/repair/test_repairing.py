@@ -16,7 +16,7 @@ from mejiro.model import Artifact
 from mejiro.quality.convert import Scoring
 from mejiro.quality.diagnose import diagnose
 from mejiro.quality.repair import STEPS, Budget, Means, NotTried, repair
-from mejiro.race import Conditions
+from mejiro.race import Conditions, Ratio
 from mejiro.train.finetune import FinetuneSettings
 from mejiro.train.pictures import Pictures
 from mejiro_runtime.card import Format, Precision
@@ -165,6 +165,28 @@ def test_float_layers_are_written_as_rules_of_a_recipe(exhausted):
         if one.candidate and one.step == "selective float"
     ]
     assert {scheme for plan in plans for _, scheme in plan.recipe.layers} == {Scheme.FLOAT}
+
+
+def test_nothing_is_built_on_what_is_too_slow(broken, means, tmp_path, monkeypatch):
+    """Here the file with the fewest points lost takes ten times as long as the plain one."""
+    seen = []
+
+    def equalizes(bench):
+        yield from STEPS["equalization"](bench)
+        seen.append(bench.best.step)
+
+    paces = iter([*[Ratio(10.0, 9.0, 11.0)] * 9])
+    monkeypatch.setattr(
+        "mejiro.quality.repair.bench.compare_paces", lambda mine, plain: next(paces)
+    )
+    budget = Budget(0.0, 2.0)
+    record = repair(
+        broken, INT8, tmp_path, replace(means, budget=budget), {"equalization": equalizes}
+    ).record
+    lost = [one.candidate.lost for one in record.attempts if one.candidate]
+    assert lost[1] < lost[0]
+    assert seen == ["plain"]
+    assert record.kept.step == "plain"
 
 
 def test_without_pictures_to_train_on_there_is_no_training(broken, means, tmp_path):

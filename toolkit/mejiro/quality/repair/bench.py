@@ -76,8 +76,12 @@ class Bench:
 
     @property
     def best(self) -> Candidate:
-        """The candidate that lost the fewest points, the first of equals."""
-        return min(self.candidates, key=lambda one: one.lost)
+        """The candidate to build on: of those fast enough, the first that lost the fewest points.
+
+        If none is, as when a file is to be faster than the plain one, that of all.
+        """
+        fast = [one for one in self.candidates if self._is_fast_enough(one)]
+        return min(fast or self.candidates, key=lambda one: one.lost)
 
     def source_of(self, plan: Plan) -> bytes:
         """Return the float file that a plan quantizes, the model's own if it has none."""
@@ -102,8 +106,8 @@ class Bench:
     def attempt(self, step: str, plan: Plan) -> Candidate:
         """Write the files of a plan, score them, time what may be kept; remember the candidate.
 
-        Other formats than TFLite are made and scored only where that loses little enough, and
-        only what loses little enough is timed.
+        Other formats than TFLite are made and scored only where that loses little enough. What
+        loses little enough, or less than the best so far, is timed.
         """
         begun = time.monotonic()
         exporter = self._exporter(plan)
@@ -117,7 +121,7 @@ class Bench:
         if not self.candidates:
             candidate = replace(candidate, pace=SAME_PACE)
             self.looks.pictures = exporter.calibration or self.looks.pictures
-        elif self.means.budget.allows_drop(candidate.lost):
+        elif self.means.budget.allows_drop(candidate.lost) or candidate.lost < self.best.lost:
             candidate = self.timed(candidate)
         candidate = replace(candidate, seconds=time.monotonic() - begun)
         self.candidates.append(candidate)
@@ -141,6 +145,9 @@ class Bench:
             for kind in missing:
                 candidate = self._with(candidate, kind, exporter, folder)
         return candidate
+
+    def _is_fast_enough(self, candidate: Candidate) -> bool:
+        return candidate.pace is not None and self.means.budget.allows_time(candidate.pace)
 
     def _with(
         self, candidate: Candidate, kind: Format, exporter: Exporter, folder: Path

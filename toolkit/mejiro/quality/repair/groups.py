@@ -130,7 +130,7 @@ def _passes_scale(file: TFLiteFile, operator: Operator, given: list[int]) -> boo
         return len(given) == 1
     if operator.name in _SUMS:
         return len(given) == len(operator.inputs)  # a constant would have to be scaled too
-    if operator.name in _OVER_PLACES:
+    if operator.name in _OVER_PLACES and len(given) == 1:
         axes = file.values(operator.inputs[1]) % len(shapes[0])
         return len(shapes[0]) - 1 not in np.ravel(axes)
     return False
