@@ -98,10 +98,11 @@ def refuse_unmet(record: Record) -> None:
     if record.met:
         return
     kept, budget = record.kept, record.budget
+    change = f"loses {kept.lost:.1f} points" if kept.lost >= 0 else f"gains {-kept.lost:.1f} points"
     pace = "" if kept.pace is None else f" and takes {kept.pace.median:.2f} times as long"
     raise QualityError(
-        f"no repair meets both budgets; the best, which was written, loses {kept.lost:.1f} points "
-        f"of top-1{pace} ({budget.max_drop:g} points and {budget.max_slower:g} times are allowed)"
+        f"no repair meets both budgets; the best, which was written, {change} of top-1{pace} "
+        f"({budget.max_drop:g} points and {budget.max_slower:g} times are allowed)"
     )
 
 

@@ -11,15 +11,17 @@ import pytest
 from mejiro.data.pixels import pixels_only
 from mejiro.errors import ExportError, UsageError
 from mejiro.export import Outputs
+from mejiro.export.flatbuffer import TFLiteFile
 from mejiro.export.recipe import Method, Scheme
 from mejiro.model import Artifact
 from mejiro.quality.convert import Scoring
 from mejiro.quality.diagnose import diagnose
 from mejiro.quality.repair import STEPS, Budget, Means, NotTried, repair
+from mejiro.quality.repair.groups import channel_groups
 from mejiro.race import Conditions, Ratio
 from mejiro.train.finetune import FinetuneSettings
 from mejiro.train.pictures import Pictures
-from mejiro_runtime.card import Format, Precision
+from mejiro_runtime.card import Format, Precision, head_path
 
 INT8 = [(Format.TFLITE, Precision.INT8)]
 ANY_TIME, NO_TIME = 1e6, 1e-6
@@ -204,6 +206,19 @@ def test_a_step_that_cannot_be_exported_does_not_end_the_repair(broken, means, t
     record = repair(broken, INT8, tmp_path, means, steps).record
     assert record.attempts[1].verdict == "not tried: no such thing"
     assert record.met
+
+
+def test_features_stay_what_they_are(broken, means, tmp_path):
+    """What comes out is no channel to be scaled."""
+    means = replace(means, outputs=Outputs(with_features=True))
+    steps = {"equalization": STEPS["equalization"]}
+    result = repair(broken, INT8, tmp_path, means, steps)
+    (artifact,) = result.conversion.artifacts
+    assert result.record.kept.step == "equalization"
+    assert artifact.card.features == (8, 8, 16)
+    assert head_path(artifact.path).exists()
+    groups = channel_groups(TFLiteFile(result.record.kept.plan.source))
+    assert len(groups) == 6
 
 
 def test_float_files_are_written_beside_it(whole, means, tmp_path):
