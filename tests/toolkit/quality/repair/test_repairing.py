@@ -177,10 +177,8 @@ def test_nothing_is_built_on_what_is_too_slow(broken, means, tmp_path, monkeypat
         yield from STEPS["equalization"](bench)
         seen.append(bench.best.step)
 
-    paces = iter([*[Ratio(10.0, 9.0, 11.0)] * 9])
-    monkeypatch.setattr(
-        "mejiro.quality.repair.bench.compare_paces", lambda mine, plain: next(paces)
-    )
+    pace = Ratio(10.0, 9.0, 11.0)
+    monkeypatch.setattr("mejiro.quality.repair.bench.time_against", lambda *files: pace)
     budget = Budget(0.0, 2.0)
     record = repair(
         broken, INT8, tmp_path, replace(means, budget=budget), {"equalization": equalizes}

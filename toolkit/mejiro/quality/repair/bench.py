@@ -17,7 +17,8 @@ from mejiro.quality.convert import Scoring
 from mejiro.quality.evaluate import evaluate
 from mejiro.quality.repair.budget import SAME_PACE, Budget, Candidate, Plan
 from mejiro.quality.repair.looks import Looks
-from mejiro.race import Conditions, compare_paces, race
+from mejiro.quality.repair.pacing import ROUNDS, time_against
+from mejiro.race import Conditions
 from mejiro.train.events import Events
 from mejiro.train.finetune import FinetuneSettings
 from mejiro.train.pictures import Pictures
@@ -39,7 +40,7 @@ class Means:
 
     `formats` are those wanted of int8; TFLite is made and timed in any case, since the others are
     translated from it. `lessons` gives pictures to train on, None if there are none, and is asked
-    only when it comes to that. `conditions` say how files are timed.
+    only when it comes to that. `conditions` say how files are timed; see `pacing`.
     """
 
     scoring: Scoring
@@ -51,7 +52,7 @@ class Means:
     training: FinetuneSettings = field(
         default_factory=lambda: FinetuneSettings(QAT_EPOCHS, QAT_RATE)
     )
-    conditions: Conditions = field(default_factory=Conditions)
+    conditions: Conditions = field(default_factory=lambda: Conditions(rounds=ROUNDS))
     events: Events = field(default_factory=Events)
 
 
@@ -131,10 +132,12 @@ class Bench:
         """Return a candidate with its time over the plain file's, run by turns with that."""
         if candidate.pace is not None:
             return candidate
-        files = [one.files[Format.TFLITE] for one in (candidate, self.plain)]
-        self.means.events.stage("timing it against the plain int8 file")
-        mine, plain = race(files, self.means.conditions, on_progress=self.means.events.progress)
-        return replace(candidate, pace=compare_paces(mine, plain))
+        means = self.means
+        file, plain = (one.files[Format.TFLITE] for one in (candidate, self.plain))
+        means.events.stage("timing it against the plain int8 file")
+        limit, progress = means.budget.max_slower, means.events.progress
+        pace = time_against(file, plain, limit, means.conditions, progress)
+        return replace(candidate, pace=pace)
 
     def complete(self, candidate: Candidate) -> Candidate:
         """Return a candidate with files of all formats that are wanted."""
