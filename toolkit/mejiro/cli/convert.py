@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 
 from mejiro.cli import opening, options
 from mejiro.cli.console import Reporter, note, print_json, print_table, progress, say
-from mejiro.cli.repairing import check_options, gathered_means, print_record, refuse_unmet
+from mejiro.cli.repairing import Job, check_options, print_record, refuse_unmet, run_repair
 from mejiro.data.calibration import (
     DEFAULT_LIMIT,
     CalibrationSet,
@@ -24,7 +24,7 @@ from mejiro.export.recipe import Recipe, read_recipe
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.convert import DEFAULT_FORMATS, Conversion, Scoring
 from mejiro.quality.convert import convert as run_conversion
-from mejiro.quality.repair import STEPS, Budget, Record, repair
+from mejiro.quality.repair import Budget, Record
 from mejiro.quality.run_calibration import calibration_from_run
 from mejiro.quality.run_scores import Selection, keep_scores, select_validation
 from mejiro.report.training import PAGE_NAME
@@ -129,7 +129,7 @@ def convert(
             calibration = _calibration(model, settings, recipe)
         shown.stage("finding the pictures to score on")
         selection = _selection(model, opened, settings)
-        job = _Job(model, opened, kinds, out, outputs, _scoring(opened, settings, selection))
+        job = Job(model, opened, kinds, out, outputs, _scoring(opened, settings, selection))
         result, record = _run(job, calibration, budget, shown)
         if selection is not None:
             shown.stage("writing the report")
@@ -152,20 +152,8 @@ def convert(
         refuse_unmet(record)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Hold what is converted, to what, and how it is scored; `reference` is what it was called."""
-
-    reference: str
-    model: FloatModel
-    kinds: list[tuple[Format, Precision]]
-    out: Path
-    outputs: Outputs
-    scoring: Scoring | None
-
-
 def _run(
-    job: _Job, calibration: CalibrationSet | None, budget: Budget | None, shown: Reporter
+    job: Job, calibration: CalibrationSet | None, budget: Budget | None, shown: Reporter
 ) -> tuple[Conversion, Record | None]:
     """Convert, and repair if there is a budget for it."""
     if budget is None or job.scoring is None or calibration is None:
@@ -180,10 +168,7 @@ def _run(
             on_progress=shown.advance,
         )
         return result, None
-    with gathered_means(
-        job.reference, job.model, budget, job.scoring, calibration, job.outputs, shown
-    ) as means:
-        repaired = repair(job.model, job.kinds, job.out, means, STEPS)
+    repaired = run_repair(job, job.scoring, calibration, budget, shown)
     return repaired.conversion, repaired.record
 
 

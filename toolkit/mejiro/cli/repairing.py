@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +24,8 @@ from mejiro.quality.repair import (
     Budget,
     Means,
     Record,
+    Repaired,
+    repair,
 )
 from mejiro.train.pictures import Pictures
 from mejiro_runtime.card import Format, Precision
@@ -50,31 +52,37 @@ def check_options(
     return Budget(settings["max_drop"], settings["max_slower"] or DEFAULT_SLOWER)
 
 
-@contextmanager
-def gathered_means(
-    reference: str,
-    model: FloatModel,
-    budget: Budget,
-    scoring: Scoring,
-    calibration: CalibrationSet,
-    outputs: Outputs,
-    shown: Reporter,
-) -> Iterator[Means]:
-    """Give what a repair works with; `reference` is how the user named the model."""
+@dataclass(frozen=True)
+class Job:
+    """Hold what is converted, to what, and how it is scored; `reference` is what it was called."""
+
+    reference: str
+    model: FloatModel
+    kinds: list[tuple[Format, Precision]]
+    out: Path
+    outputs: Outputs
+    scoring: Scoring | None
+
+
+def run_repair(
+    job: Job, scoring: Scoring, calibration: CalibrationSet, budget: Budget, shown: Reporter
+) -> Repaired:
+    """Convert and repair; a training run is trained further with its own pictures."""
     events = finetuning_events(shown)
     with TemporaryDirectory(prefix="mejiro-repair.") as cache:
 
         def lessons() -> Pictures | None:
-            return read_lessons(model, reference, None, Path(cache), events=events)
+            return read_lessons(job.model, job.reference, None, Path(cache), events=events)
 
-        yield Means(
+        means = Means(
             scoring=scoring,
             budget=budget,
             calibration=calibration,
-            outputs=outputs,
+            outputs=job.outputs,
             lessons=lessons,
             events=events,
         )
+        return repair(job.model, job.kinds, job.out, means, STEPS)
 
 
 def print_record(record: Record, out: Path) -> None:
