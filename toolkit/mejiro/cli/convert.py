@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from mejiro.cli import opening, options
-from mejiro.cli.console import note, print_json, print_table, progress, say
+from mejiro.cli.console import Reporter, note, print_json, print_table, progress, say
+from mejiro.cli.repairing import Job, check_options, print_record, refuse_unmet, run_repair
 from mejiro.data.calibration import (
     DEFAULT_LIMIT,
     CalibrationSet,
@@ -23,6 +24,7 @@ from mejiro.export.recipe import Recipe, read_recipe
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.convert import DEFAULT_FORMATS, Conversion, Scoring
 from mejiro.quality.convert import convert as run_conversion
+from mejiro.quality.repair import Budget, Record
 from mejiro.quality.run_calibration import calibration_from_run
 from mejiro.quality.run_scores import Selection, keep_scores, select_validation
 from mejiro.report.training import PAGE_NAME
@@ -64,6 +66,16 @@ from mejiro_runtime.card import Format, Precision
     type=click.FloatRange(0, 100),
     help="Fail if a file loses more points of top-1 against float (with --evaluate).",
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Mend int8 files that lose more than --max-drop, step by step; see docs/repair.md.",
+)
+@click.option(
+    "--max-slower",
+    type=click.FloatRange(0, 100, min_open=True),
+    help="With --repair: the time allowed, over the plain int8 file's.  [default: 1.15]",
+)
 @click.option("--full-integer", is_flag=True, help="Keep uint8 at the output of int8 files too.")
 @click.option(
     "--with-features",
@@ -95,6 +107,7 @@ def convert(
       mejiro convert efficientnet-lite0 --out build
       mejiro convert efficientnet-lite0 --out build --calibration pictures \\
           --evaluate labelled --max-drop 1.0
+      mejiro convert runs/flowers --out build --evaluate flowers --max-drop 0.5 --repair
       mejiro convert efficientnet-lite0 --out build --calibration pictures --recipe recipe.toml
       mejiro convert runs/flowers --out build --evaluate flowers
     """
@@ -105,6 +118,7 @@ def convert(
     ]
     if settings["max_drop"] is not None and settings["evaluate"] is None:
         raise UsageError("--max-drop needs pictures to measure it on; give --evaluate DIR")
+    budget = check_options(kinds, settings)
     recipe = _recipe(kinds, settings)
     outputs = Outputs(settings["full_integer"], settings["with_features"], recipe)
     with progress() as shown:
@@ -115,16 +129,8 @@ def convert(
             calibration = _calibration(model, settings, recipe)
         shown.stage("finding the pictures to score on")
         selection = _selection(model, opened, settings)
-        result = run_conversion(
-            opened,
-            kinds,
-            out,
-            calibration=calibration,
-            outputs=outputs,
-            scoring=_scoring(opened, settings, selection),
-            on_stage=shown.stage,
-            on_progress=shown.advance,
-        )
+        job = Job(model, opened, kinds, out, outputs, _scoring(opened, settings, selection))
+        result, record = _run(job, calibration, budget, shown)
         if selection is not None:
             shown.stage("writing the report")
             keep_scores(Path(model), result, selection)
@@ -135,11 +141,40 @@ def convert(
     if selection is not None:
         note(selection.words)
     if as_json:
-        print_json([artifact.card.to_json(labels=False) for artifact in result.artifacts])
+        _print_json(result, record)
     else:
+        if record is not None:
+            print_record(record, out)
         _print(result, out)
         if selection is not None:
             say(f"report: {Path(model) / PAGE_NAME}")
+    if record is not None:
+        refuse_unmet(record)
+
+
+def _run(
+    job: Job, calibration: CalibrationSet | None, budget: Budget | None, shown: Reporter
+) -> tuple[Conversion, Record | None]:
+    """Convert, and repair if there is a budget for it."""
+    if budget is None or job.scoring is None or calibration is None:
+        result = run_conversion(
+            job.model,
+            job.kinds,
+            job.out,
+            calibration=calibration,
+            outputs=job.outputs,
+            scoring=job.scoring,
+            on_stage=shown.stage,
+            on_progress=shown.advance,
+        )
+        return result, None
+    repaired = run_repair(job, job.scoring, calibration, budget, shown)
+    return repaired.conversion, repaired.record
+
+
+def _print_json(result: Conversion, record: Record | None) -> None:
+    cards = [artifact.card.to_json(labels=False) for artifact in result.artifacts]
+    print_json(cards if record is None else {"artifacts": cards, "repair": record.to_json()})
 
 
 def _recipe(kinds: list[tuple[Format, Precision]], settings: dict[str, Any]) -> Recipe | None:

@@ -80,9 +80,10 @@ class Exporter:
     Without `calibration` int8 files are quantized by the default set. For `full_integer` and
     `with_features` see `Outputs`. With `recipe` int8 files are quantized by it, with `ranges` if
     they are given (see `quantize`) and else with those that the calibration shows. A model that
-    was trained for int8 brings its own recipe and ranges, unless `recipe` is given. `on_progress`
-    gets a few words before each stage. Raises ExportError for features of a model without a
-    linear head.
+    was trained for int8 brings its own recipe and ranges, unless `recipe` is given. With `source`
+    a recipe quantizes that, what `convert_for_quantization` gave and others amended, in place of
+    the model's own float file. `on_progress` gets a few words before each stage. Raises
+    ExportError for features of a model without a linear head.
     """
 
     def __init__(
@@ -94,10 +95,11 @@ class Exporter:
         with_features: bool = False,
         recipe: Recipe | None = None,
         ranges: Ranges | None = None,
+        source: bytes | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> None:
-        if ranges is not None and recipe is None:
-            raise UsageError("ranges are used by a recipe alone; give one")
+        if recipe is None and (ranges is not None or source is not None):
+            raise UsageError("ranges and a source are used by a recipe alone; give one")
         # A recipe from outside asks for other scales than those that the model was trained to.
         self._use_trained = recipe is None and model.trained is not None
         if model.trained is not None and recipe is None:
@@ -105,11 +107,16 @@ class Exporter:
         self.model = model
         self.outputs = Outputs(full_integer, with_features, recipe)
         self.head = find_linear_head(model) if with_features else None
-        self._ranges = ranges
+        self._ranges, self._source = ranges, source
         self._calibration = calibration
         self._tell = on_progress or (lambda text: None)
         self._tflite: dict[Precision, bytes] = {}
         self._unreadable: list[str] = []
+
+    @property
+    def calibration(self) -> CalibrationSet | None:
+        """The pictures that int8 files were calibrated with, once one was made."""
+        return self._calibration
 
     def tflite(self, precision: Precision) -> bytes:
         """Return the model as a TFLite file of `precision`, converted at the first call."""
@@ -170,8 +177,10 @@ class Exporter:
         )
 
     def _quantize_by(self, recipe: Recipe) -> bytes:
-        self._tell("converting to TFLite fp32")
-        source = convert_for_quantization(self.model, self.head)
+        source = self._source
+        if source is None:
+            self._tell("converting to TFLite fp32")
+            source = convert_for_quantization(self.model, self.head)
         # What is wrong with the recipe is said before the pictures are run.
         refuse_unfit(source, recipe)
         ranges = self._ranges
@@ -256,7 +265,7 @@ class Exporter:
     def _calibration_lineage(self) -> dict[str, Any]:
         if self._use_trained:
             return {"method": "quantization-aware training"}
-        if self._ranges is not None:
+        if self._ranges is not None and self._calibration is None:
             return {"method": "ranges given"}
         calibration = self._calibration_set()
         recipe = self.outputs.recipe

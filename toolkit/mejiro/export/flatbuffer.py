@@ -44,11 +44,16 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """Describe one operator by its name in the schema, as CONV_2D, and its tensors' places."""
+    """Describe one operator by its name in the schema, as CONV_2D, and its tensors' places.
+
+    `activation` is what it ends with, as RELU6, and `padding` SAME or VALID, where it has one.
+    """
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    activation: str = "NONE"
+    padding: str = ""
 
 
 class TFLiteFile:
@@ -69,6 +74,8 @@ class TFLiteFile:
             _take_in(buffer, data)
         self._names = _names_of(schema.BuiltinOperator)
         self._types = _names_of(schema.TensorType)
+        self._activations = _names_of(schema.ActivationFunctionType)
+        self._paddings = _names_of(schema.Padding)
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -88,9 +95,17 @@ class TFLiteFile:
                 name=self._name_of(operator),
                 inputs=tuple(int(index) for index in operator.inputs if index >= 0),
                 outputs=tuple(int(index) for index in operator.outputs),
+                activation=self._activations[
+                    getattr(operator.builtinOptions, "fusedActivationFunction", 0)
+                ],
+                padding=self._paddings.get(getattr(operator.builtinOptions, "padding", -1), ""),
             )
             for operator in self._graph.operators
         ]
+
+    def places_of_ends(self) -> set[int]:
+        """Return the places of the tensors that go in and come out."""
+        return {int(index) for index in (*self._graph.inputs, *self._graph.outputs)}
 
     def tensor(self, index: int) -> Tensor:
         """Describe the tensor at place `index`."""
@@ -212,10 +227,49 @@ class TFLiteFile:
         tensor = self.tensor(place)
         if not tensor.constant or values.shape != tensor.shape or values.dtype != tensor.dtype:
             raise ValueError(f"{values.dtype} {values.shape} are no values of {tensor}")
+        data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        shared = self._graph.tensors[place].buffer
+        if sum(one.buffer == shared for one in self._graph.tensors) == 1:
+            self._model.buffers[shared].data = data  # nobody needs what was there
+            return
         buffer = self._schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        buffer.data = data
         self._model.buffers.append(buffer)
         self._graph.tensors[place].buffer = len(self._model.buffers) - 1
+
+    def give_constant(self, operator: int, at: int, values: NDArray[Any]) -> None:
+        """Put `values` in place of the constant that an operator has for its input `at`.
+
+        Other operators that read the same tensor keep what they had.
+        """
+        reader = self._graph.operators[operator]
+        places = [index for index in range(len(reader.inputs)) if reader.inputs[index] >= 0]
+        place = int(reader.inputs[places[at]])
+        if sum(place in one.inputs for one in self._graph.operators) > 1:
+            tensor = copy.copy(self._graph.tensors[place])
+            place = len(self._graph.tensors)
+            tensor.name = f"{_text(tensor.name)}:{place}".encode()
+            self._graph.tensors.append(tensor)
+            reader.inputs = list(reader.inputs)
+            reader.inputs[places[at]] = place
+        self.set_constant(place, values)
+
+    def set_activation(self, operator: int, name: str) -> None:
+        """Let the operator at place `operator` end with another activation, as RELU."""
+        options = self._graph.operators[operator].builtinOptions
+        options.fusedActivationFunction = getattr(self._schema.ActivationFunctionType, name)
+
+    def put_in_place_of(self, product: int, name: str, given: int, without: int) -> None:
+        """Make the operator at place `product` one of `name`, without options, of one tensor.
+
+        It reads the tensor `given`, and the operator at place `without`, which nothing reads any
+        more, is taken out.
+        """
+        operator = self._graph.operators[product]
+        operator.opcodeIndex = self._place_of_code(name)
+        operator.builtinOptionsType, operator.builtinOptions = 0, None
+        operator.inputs = [given]
+        del self._graph.operators[without]
 
     def round_after(self, place: int, quantization: Quantization, dtype: str) -> None:
         """Let all that reads a float tensor read it quantized to `dtype` and made float again."""

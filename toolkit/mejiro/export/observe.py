@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,13 @@ def find_ranges(
     clipping. Raises CalibrationError for values that are not finite.
     """
     counting = recipe.calibration.method is not Method.MIN_MAX
-    histograms = observe(float_tflite, tensors, counting=counting)
+    return choose_ranges(float_tflite, observe(float_tflite, tensors, counting=counting), recipe)
+
+
+def choose_ranges(
+    float_tflite: bytes, histograms: Mapping[str, Histogram], recipe: Recipe
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges that `find_ranges` does, from what `observe` has seen."""
     whole = Calibration(Method.MIN_MAX)
     narrow = _tensors_of(float_tflite, recipe, Scheme.INT8)
     return {
@@ -53,7 +59,7 @@ def observe(
     file = TFLiteFile(float_tflite)
     places = [index for one in named_operators(file) for index in one.operator.outputs]
     histograms = {file.tensor(place).name: Histogram(counting=counting) for place in places}
-    for interpreter in _runs(float_tflite, tensors):
+    for interpreter in runs(float_tflite, tensors):
         for place in places:
             histograms[file.tensor(place).name].add(interpreter.get_tensor(place))
     return histograms
@@ -69,14 +75,14 @@ def features_of(float_tflite: bytes, tensors: Iterable[NDArray[Any]]) -> NDArray
         )
     place = weighted[-1].inputs[0]
     rows = []
-    for interpreter in _runs(float_tflite, tensors):
+    for interpreter in runs(float_tflite, tensors):
         values = interpreter.get_tensor(place)[0]
         rows.append(values.reshape(-1, values.shape[-1]).mean(axis=0))
     return np.stack(rows)
 
 
-def _runs(float_tflite: bytes, tensors: Iterable[NDArray[Any]]) -> Iterator[Any]:
-    """Yield an interpreter that holds all that it computed of each of `tensors`."""
+def runs(float_tflite: bytes, tensors: Iterable[NDArray[Any]]) -> Iterator[Any]:
+    """Yield an interpreter that holds all that it computed of each of `tensors`, in turn."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     with quietly("opening the float file"):

@@ -74,7 +74,7 @@ def convert(
     tell = on_stage or (lambda text: None)
     if not kinds:
         raise UsageError("there is nothing to convert to; give a format and a precision")
-    with _staging(out) as folder:
+    with staging(out) as folder:
         # One exporter for all: the files share their calibration, and the float graph.
         exporter = Exporter(
             model,
@@ -90,20 +90,18 @@ def convert(
         ]
         reference = network = None
         if scoring is not None:
-            reference = _reference(exporter, artifacts, folder / "reference")
+            reference = make_reference(exporter, artifacts, folder / "reference")
             tell(f"scoring on {len(scoring.pictures)} pictures")
             extra = [model] if scoring.with_network else []
-            artifacts, reference, network = _score(
-                artifacts, reference, extra, scoring, on_progress
-            )
-        moved = tuple(_move(artifact, out) for artifact in artifacts)
+            artifacts, reference, network = score(artifacts, reference, extra, scoring, on_progress)
+        moved = tuple(move(artifact, out) for artifact in artifacts)
         for before, after in zip(artifacts, moved, strict=True):
             if before is reference:
                 reference = after
         return Conversion(artifacts=moved, reference=reference, network=network)
 
 
-def _reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) -> Artifact:
+def make_reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) -> Artifact:
     """Return the fp32 TFLite export: one of `artifacts`, or a new one that is not kept."""
     for artifact in artifacts:
         if (artifact.card.format, artifact.card.precision) == REFERENCE:
@@ -111,7 +109,7 @@ def _reference(exporter: Exporter, artifacts: Sequence[Artifact], folder: Path) 
     return export_with(exporter, format=REFERENCE[0], precision=REFERENCE[1], out=folder)
 
 
-def _score(
+def score(
     artifacts: list[Artifact],
     reference: Artifact,
     networks: Sequence[FloatModel],
@@ -150,7 +148,7 @@ def _score(
     return scored[: len(artifacts)], scored[place], network
 
 
-def _move(artifact: Artifact, out: Path) -> Artifact:
+def move(artifact: Artifact, out: Path) -> Artifact:
     """Move a file and its card into `out`, in place of what has the same names there."""
     target = out / artifact.path.name
     # The card goes last: a file without a card is refused, one with another's card would not be.
@@ -164,7 +162,7 @@ def _move(artifact: Artifact, out: Path) -> Artifact:
 
 
 @contextmanager
-def _staging(out: Path) -> Iterator[Path]:
+def staging(out: Path) -> Iterator[Path]:
     """Give a folder inside `out` that is gone afterwards; `out` too, if nothing was put there."""
     existed = out.is_dir()
     if out.exists() and not existed:

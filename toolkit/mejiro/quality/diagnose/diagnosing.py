@@ -117,6 +117,12 @@ def _check(artifact: Artifact, float_model: FloatModel) -> None:
             f"{card.file} is {card.precision.value}, so nothing in it is quantized; diagnose an "
             "int8 file"
         )
+    repair = card.lineage.get("model", {}).get("repair", {})
+    if isinstance(repair, dict) and repair.get("amended"):
+        raise UsageError(
+            f"{card.file} was repaired ({', '.join(map(str, repair.get('done', [])))}), so that "
+            "its layers hold other values than the float model's; diagnose the plain int8 file"
+        )
     names = [label.name for label in card.labels]
     if names != [label.name for label in float_model.labels]:
         raise QualityError(
