@@ -48,7 +48,7 @@ def test_the_interval_holds_the_median(rounds: list[tuple[int, int]]) -> None:
     assert not (found.faster and found.slower)
 
 
-@pytest.mark.parametrize("given", [{"rounds": 0}, {"frames": 0}])
+@pytest.mark.parametrize("given", [{"rounds": 0}, {"frames": 0}, {"openings": 0}])
 def test_a_race_has_rounds_and_frames(given: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="1 or more"):
         Conditions(**given)
@@ -96,6 +96,24 @@ def test_files_take_turns(colour_model: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert len({tuple(one) for one in rounds}) > 2  # the order changes
     assert all(sorted(one) == sorted(rounds[0]) for one in rounds)
     assert all(runner.closed for runner in runners.values())
+
+
+def test_files_are_opened_anew(colour_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Runner] = []
+
+    def open_one(path: Path, card: Any, **options: Any) -> Runner:
+        opened.append(Runner(card.file, 100 * (1 + len(opened)), []))
+        return opened[-1]
+
+    monkeypatch.setattr("mejiro.race.open_model", open_one)
+    done: list[tuple[int, int]] = []
+    conditions = Conditions(rounds=2, frames=1, openings=2)
+    artifacts = [colour_model("one"), colour_model("two")]
+    paces = race(artifacts, conditions, on_progress=lambda *counts: done.append(counts))
+    assert [one.infer_ns for one in paces] == [(100, 100, 300, 300), (200, 200, 400, 400)]
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert len(opened) == 4
+    assert all(runner.closed for runner in opened)
 
 
 def test_real_files_are_timed(colour_model: Any) -> None:

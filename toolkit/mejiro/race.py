@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,15 +29,21 @@ _WARMUP_ROUNDS = 2
 
 @dataclass(frozen=True)
 class Conditions:
-    """Say how a race is run: rounds, frames a round, and the engine's threads (None: its usual)."""
+    """Say how a race is run: rounds, frames a round, and the engine's threads (None: its usual).
+
+    Where an engine's threads come to run is drawn when a file is opened, and may change its time
+    until it is closed. So the files are opened `openings` times, for `rounds` rounds each.
+    """
 
     rounds: int = DEFAULT_ROUNDS
     frames: int = DEFAULT_FRAMES
     threads: int | None = None
     backend: str | None = None
+    openings: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("rounds", self.rounds), ("frames", self.frames)):
+        given = (("rounds", self.rounds), ("frames", self.frames), ("openings", self.openings))
+        for name, value in given:
             if value < 1:
                 raise UsageError(f"a race needs 1 or more {name}, found {value}")
 
@@ -114,6 +120,27 @@ def race(
     Raises whatever opening the files raises.
     """
     conditions = conditions or Conditions()
+    total, found = conditions.openings * conditions.rounds, []
+    for number in range(conditions.openings):
+
+        def on_round(done: int, before: int = number * conditions.rounds) -> None:
+            if on_progress is not None:
+                on_progress(before + done, total)
+
+        found.append(_race_once(artifacts, conditions, on_round))
+    return [
+        replace(
+            same[0],
+            label_ns=tuple(value for pace in same for value in pace.label_ns),
+            infer_ns=tuple(value for pace in same for value in pace.infer_ns),
+        )
+        for same in zip(*found, strict=True)
+    ]
+
+
+def _race_once(
+    artifacts: Sequence[Artifact], conditions: Conditions, on_round: Callable[[int], None]
+) -> list[Pace]:
     with ExitStack() as stack:
         models = [
             stack.enter_context(
@@ -133,8 +160,8 @@ def race(
                 durations = _run(models[place], frames)
                 if number >= 0:
                     taken[place].append(durations)
-            if on_progress is not None and number >= 0:
-                on_progress(number + 1, conditions.rounds)
+            if number >= 0:
+                on_round(number + 1)
         return [
             Pace(
                 file=artifact.card.file,

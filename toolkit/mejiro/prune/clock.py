@@ -17,7 +17,7 @@ from mejiro.prune.surgery import cut
 from mejiro.race import Conditions, Pace, Ratio, compare_paces, median_ratio, race
 from mejiro_runtime.card import Format, Precision
 
-ROUNDS = 40
+OPENINGS, ROUNDS = 8, 6
 
 # From models to what each one's file took, in the same rounds: on this machine, or on another.
 Clock = Callable[[Sequence[FloatModel]], list[Pace]]
@@ -63,7 +63,7 @@ class FileClock:
     """
 
     precision: Precision = Precision.INT8
-    conditions: Conditions = field(default_factory=lambda: Conditions(rounds=ROUNDS))
+    conditions: Conditions = field(default_factory=lambda: Conditions(ROUNDS, openings=OPENINGS))
     on_stage: Callable[[str], None] = lambda text: None
     on_progress: Callable[[int, int], None] = lambda done, total: None
 

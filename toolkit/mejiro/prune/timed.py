@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mejiro.errors import PruneError
 from mejiro.model import FloatModel
 from mejiro.prune.allocate import CostOf
@@ -21,6 +23,7 @@ from mejiro.prune.options import Target
 from mejiro.prune.record import Timing
 
 TRIES = 4
+_LESS = 0.02
 NEAR = 0.03  # of the whole time: what a cut may go beyond the latency asked for
 
 # From a cost, the share of it to keep, and the groups to leave whole, to widths.
@@ -50,8 +53,9 @@ class TimedAllocation:
         timed = target.measure is Measure.LATENCY
         cost, aim = self.counted, target.share
         best: tuple[dict[str, int], Race] | None = None
-        for _ in range(TRIES):
-            widths = self._allocated(cost, aim)
+        for number in range(TRIES):
+            divide = self._nearest if timed and number else self._allocated
+            widths = divide(cost, aim)
             race = race_cut(self.clock, self.graph, self.model, widths)
             wasted = {name: one for name, one in race.groups.items() if not one.worth_it}
             self.left.update(wasted)
@@ -79,6 +83,19 @@ class TimedAllocation:
                 f"{error}; {len(self.left)} groups stayed whole because cutting them made the "
                 f"file no faster: {', '.join(self.left)}"
             ) from error
+
+    def _nearest(self, cost: CostOf, aim: float) -> dict[str, int]:
+        """Allocate what comes nearest to `aim`, a share of a time that is no more than predicted.
+
+        Where so little cannot be promised, the clock still says what the most that can be cut
+        gives.
+        """
+        for asked in np.arange(aim, 1.0, _LESS):
+            try:
+                return self._allocated(cost, float(asked))
+            except PruneError:
+                continue
+        return self._allocated(cost, 1.0)
 
     def _learn(self, race: Race) -> CostOf:
         """Return the time of a network by what each channel of a group was found to save."""

@@ -19,6 +19,7 @@ WHOLE, PRUNED = "whole", "pruned"
 PRECISIONS = (Precision.INT8, Precision.FP32)
 SPARSE = "fp32 sparse"
 _LEVEL = 9
+OPENINGS = 8
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def measure_gains(
     *,
     calibration: CalibrationSet,
     sparse: bool = False,
-    rounds: int = 30,
+    rounds: int = 32,
     on_stage: Callable[[str], None] = lambda text: None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, FileGain]:
@@ -95,7 +96,11 @@ def measure_gains(
     paces: dict[str, Pace] = {}
     if rounds:
         on_stage("timing the files in turns")
-        found = race(list(files.values()), Conditions(rounds=rounds), on_progress=on_progress)
+        found = race(
+            list(files.values()),
+            Conditions(-(-rounds // OPENINGS), openings=OPENINGS),
+            on_progress=on_progress,
+        )
         paces = dict(zip(files, found, strict=True))
     return {name: _gain(files, paces, *pair) for name, pair in pairs.items()}
 

@@ -218,7 +218,8 @@ class _Plan:
         scale_in, zero_in = self._scale(entry, ranges)
         scale, zero = self._scale(node.output, ranges)
         table = tf.cast(hard_swish_table(scale_in, zero_in, scale, zero), tf.float32)
-        places = tf.round(tensors[entry] / scale_in) + zero_in
+        # While ranges are learnt, a value may round to just outside of the 256.
+        places = tf.clip_by_value(tf.round(tensors[entry] / scale_in) + zero_in, 0.0, 255.0)
         exact = (tf.gather(table, tf.cast(places, tf.int32)) - zero) * scale
         return value + tf.stop_gradient(exact - value)
 
