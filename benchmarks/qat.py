@@ -39,7 +39,7 @@ from mejiro.train.settings import BatchNorm, Head, Phase, Settings
 from mejiro.zoo import BuildOptions, load_float_model, save_float_model
 from mejiro_runtime.card import Format, Precision, Scores
 
-SIDE, HELD_BACK, CALIBRATION, COMPARED = 128, 0.3, 100, 64
+SIDE, HELD_BACK, CALIBRATION, COMPARED = 128, 0.3, 100, 400
 MOMENTUM = 0.95
 EPOCHS, RATE = 20, 2e-3
 QAT_EPOCHS, QAT_RATE = 4, 1e-4
