@@ -36,7 +36,7 @@ def test_the_uncut_network_costs_what_the_zoo_counts(network: Any) -> None:
     assert cost.multiply_adds == 16 * 27 * 32 + 4 * 9 * 32 + 4 * 32 * 64 + 64 * 5
 
 
-@pytest.mark.parametrize("measure", Measure)
+@pytest.mark.parametrize("measure", [Measure.MACS, Measure.PARAMS])
 @pytest.mark.parametrize("target", [0.3, 0.6, 1.0])
 def test_a_uniform_cut_meets_its_target(network: Any, measure: Measure, target: float) -> None:
     graph = find_groups(network)
