@@ -16,7 +16,17 @@ from mejiro_runtime.fields import read_json
 from mejiro_runtime.files import replacing
 
 PAGE = harness.ROOT / "docs" / "benchmarks.md"
-BENCHMARKS = ("overhead", "startup", "convert", "training", "pruning", "narrow", "repair", "qat")
+BENCHMARKS = (
+    "overhead",
+    "startup",
+    "convert",
+    "training",
+    "pruning",
+    "narrow",
+    "magnitude",
+    "repair",
+    "qat",
+)
 BEGIN, END = "<!-- figures: written by benchmarks/summary.py -->", "<!-- end of figures -->"
 
 
