@@ -167,6 +167,7 @@ def test_pictures_without_its_classes_have_no_labels(
         (["--method", "channel", "--macs", "0.5", "--params", "0.5"], "found --macs, --params"),
         (["--method", "channel", "--latency", "0.5", "--clock", "off"], "is aimed at by the clock"),
         (["--method", "channel", "--macs", "0.5", "--importance", "taylor"], "with labels"),
+        (["--method", "channel", "--macs", "0.5", "--steps", "2"], "are trained in between"),
     ],
 )
 def test_it_refuses_in_one_line_and_writes_nothing(

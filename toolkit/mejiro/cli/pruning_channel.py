@@ -67,7 +67,7 @@ class Asked:
     target: Target
     options: ChannelOptions
     clock: Precision | None
-    steps: int
+    steps: int | None
 
 
 def channel_settings(options: Mapping[str, Any]) -> Asked:
@@ -91,12 +91,16 @@ def channel_settings(options: Mapping[str, Any]) -> Asked:
             criterion=None if importance == LEAST_SQUARES else Criterion(importance),
         ),
         clock=None if clock == NO_CLOCK else Precision(clock),
-        steps=options["steps"] or STEPS,
+        steps=options["steps"],
     )
 
 
 def _prune(request: Request) -> Outcome:
     asked = channel_settings(request.options)
+    if request.pictures is None and asked.steps is not None:
+        raise UsageError(
+            "--steps are trained in between; give pictures with --data, or leave it out"
+        )
     tensors, labels = _look_at(request, asked.options.criterion)
     if request.pictures is None:
         request.shown.note(
@@ -105,7 +109,7 @@ def _prune(request: Request) -> Outcome:
         )
     recovery = None
     if request.pictures is not None:
-        steps = min(asked.steps, request.training.epochs)
+        steps = asked.steps or min(STEPS, request.training.epochs)
         recovery = Recovery(request.pictures, request.training, steps)
     clock: Clock | None = None
     if asked.clock is not None:
@@ -195,7 +199,10 @@ def _tell(record: PruningRecord, target: Target) -> None:
         said = f"{ratio.median:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
         say(f"time from frame to label, over that of the whole network: {said}")
         if target.measure is Measure.LATENCY and ratio.median > target.share:
-            note(f"that is more than the {target.share:g} asked for; ask for less, or cut by hand")
+            note(
+                f"that is more than the {target.share:g} asked for, and the nearest that was "
+                "found; a smaller input may save more"
+            )
 
 
 def _counts(before: int, after: int) -> list[str]:

@@ -23,7 +23,7 @@ from mejiro.prune.options import Target
 from mejiro.prune.record import Timing
 
 TRIES = 4
-_LESS = 0.02
+_LESS = 0.02  # of the whole time: by so much less is asked for where more cannot be promised
 NEAR = 0.03  # of the whole time: what a cut may go beyond the latency asked for
 
 # From a cost, the share of it to keep, and the groups to leave whole, to widths.
