@@ -110,7 +110,9 @@ def test_channels_by_a_clock_in_words(
         took = 1_000 + 10 * expand + 100 * project  # and nothing for the stem
         return Pace("file", (took,) * 9, (took,) * 9, "fake engine")
 
-    monkeypatch.setattr(FileClock, "__call__", lambda clock, models: list(map(pace, models)))
+    monkeypatch.setattr(
+        FileClock, "__call__", lambda clock, models, threads=None: list(map(pace, models))
+    )
     words = ["prune", str(folder / "network"), "--method", "channel", "--latency", "0.75"]
     words += ["--multiple", "4", "--no-measure", "--out", str(tmp_path / "narrow")]
     assert main(words) == 0

@@ -65,6 +65,13 @@ def test_a_file_within_its_budgets_is_left_as_it_is(place, tmp_path, capsys):
     assert (tmp_path / "colours-int8.tflite").exists()
 
 
+def test_a_conversion_without_repair_leaves_no_record_of_one_that_was(place, tmp_path):
+    assert main(words(place, tmp_path, *repairing(place, "--max-drop", "100"))) == 0
+    assert main(words(place, tmp_path)) == 0
+    assert (tmp_path / "colours-int8.tflite").exists()
+    assert not (tmp_path / "repair.json").exists()
+
+
 def test_when_nothing_will_do_the_best_is_written_and_it_fails(place, tmp_path, capsys):
     limits = ("--max-drop", "100", "--max-slower", "0.000001")
     assert main(words(place, tmp_path, *repairing(place, *limits), "--json")) == 1

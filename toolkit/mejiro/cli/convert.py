@@ -24,7 +24,7 @@ from mejiro.export.recipe import Recipe, read_recipe
 from mejiro.model import Artifact, FloatModel
 from mejiro.quality.convert import DEFAULT_FORMATS, Conversion, Scoring
 from mejiro.quality.convert import convert as run_conversion
-from mejiro.quality.repair import Budget, Record
+from mejiro.quality.repair import REPAIR_FILE, Budget, Record
 from mejiro.quality.run_calibration import calibration_from_run
 from mejiro.quality.run_scores import Selection, keep_scores, select_validation
 from mejiro.report.training import PAGE_NAME
@@ -167,6 +167,8 @@ def _run(
             on_stage=shown.stage,
             on_progress=shown.advance,
         )
+        # It would tell of files that were there before.
+        (job.out / REPAIR_FILE).unlink(missing_ok=True)
         return result, None
     repaired = run_repair(job, job.scoring, calibration, budget, shown)
     return repaired.conversion, repaired.record

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,8 +20,13 @@ from mejiro_runtime.card import Format, Precision
 
 OPENINGS, ROUNDS = 8, 6
 
-# From models to what each one's file took, in the same rounds: on this machine, or on another.
-Clock = Callable[[Sequence[FloatModel]], list[Pace]]
+
+class Clock(Protocol):
+    """Say what models take as files, on this machine or on another."""
+
+    def __call__(self, models: Sequence[FloatModel], *, threads: int | None = None) -> list[Pace]:
+        """Return the pace of each of `models` in the same rounds; None: the usual threads."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class GroupTime:
     """Hold what cutting one group to `width` is worth while all other cuts stay.
 
     `ratio` is the engine's time of the file with the cut over that of the file without it, and
-    `saved_ns` how much shorter it is, in nanoseconds.
+    `saved_ns` how much shorter it is, in nanoseconds; both with one thread.
     """
 
     width: int
@@ -45,8 +51,8 @@ class GroupTime:
 class Race:
     """Hold a race of a cut against the uncut model, and against itself with each group put back.
 
-    `ratio` is from frame to label, the cut file's over the uncut one's; `whole_ns` is the uncut
-    file's engine time.
+    `ratio` is from frame to label with the usual threads, the cut file's over the uncut one's;
+    `whole_ns` is the uncut file's engine time with one.
     """
 
     ratio: Ratio
@@ -67,8 +73,9 @@ class FileClock:
     on_stage: Callable[[str], None] = lambda text: None
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
-    def __call__(self, models: Sequence[FloatModel]) -> list[Pace]:
-        """Return the pace of each of `models`; raises what exporting and opening files raise."""
+    def __call__(self, models: Sequence[FloatModel], *, threads: int | None = None) -> list[Pace]:
+        """See `Clock`; raises what exporting and opening files raise."""
+        conditions = replace(self.conditions, threads=threads or self.conditions.threads)
         with tempfile.TemporaryDirectory() as folder:
             self.on_stage(f"exporting {len(models)} candidates")
             files = []
@@ -76,7 +83,7 @@ class FileClock:
                 files.append(self._export(model, Path(folder) / str(number)))
                 self.on_progress(number + 1, len(models))
             self.on_stage("timing the candidates in turns")
-            return race(files, self.conditions, on_progress=self.on_progress)
+            return race(files, conditions, on_progress=self.on_progress)
 
     def _export(self, model: FloatModel, folder: Path) -> Artifact:
         calibration = default_calibration()
@@ -95,12 +102,15 @@ def race_cut(
 ) -> Race:
     """Time `model` cut to `widths` against the uncut, and against the same cut less one group each.
 
-    Which channels stay makes no difference to the time, so the first ones do.
+    Which channels stay makes no difference to the time, so the first ones do. What one group is
+    worth is a hundredth of the whole, less than where an engine's threads happen to run changes;
+    so that is told apart with one thread.
     """
     narrow = {n: w for n, w in widths.items() if w < graph.groups[n].channels}
     candidates = [narrow, *({n: w for n, w in narrow.items() if n != name} for name in narrow)]
     models = [_candidate(graph, model, one) for one in candidates]
-    whole, all_cut, *put_back = clock([model, *models])
+    all_cut, *put_back, whole = clock([*models, model], threads=1)
+    cut_file, whole_file = clock([models[0], model])
     groups = {
         name: GroupTime(
             width=narrow[name],
@@ -110,10 +120,10 @@ def race_cut(
         for name, pace in zip(narrow, put_back, strict=True)
     }
     return Race(
-        ratio=compare_paces(all_cut, whole),
+        ratio=compare_paces(cut_file, whole_file),
         groups=groups,
         whole_ns=float(np.median(whole.infer_ns)),
-        engine=whole.engine,
+        engine=whole_file.engine,
     )
 
 
