@@ -2,164 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
+import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeAlias
+from collections.abc import Sequence
 
-from mejiro_runtime._version import __version__
+from mejiro_runtime.command_line import build_parser
 from mejiro_runtime.errors import MejiroError
 from mejiro_runtime.interrupts import defer_interrupts
 
 EXIT_INTERRUPTED = 130
-
-EXAMPLES = """examples:
-  mejiro-run doctor
-  mejiro-run info BUNDLE
-  mejiro-run verify BUNDLE
-  mejiro-run run BUNDLE --source camera:0
-  mejiro-run run BUNDLE --source cat.jpg --json
-  mejiro-run bench BUNDLE --source synthetic:640x480 --threads 2
-"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Parse a command line; say what is wrong with it in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` and where to find help, and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
-
-
-Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return what argparse would make, without shutil, which would cost every start 2 ms."""
-    try:
-        columns = int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size(1).columns
-    except (OSError, ValueError):
-        columns = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=columns - 2)
-
-
-def _add(
-    commands: Subparsers,
-    name: str,
-    summary: str,
-    example: str,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=_formatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="write JSON to standard output")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
-
-
-def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="the folder that `mejiro bundle` wrote")
-
-
-def _add_engine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--artifact", metavar="NAME", help="which model of the bundle (see info)")
-    parser.add_argument(
-        "--backend",
-        metavar="NAME[:VARIANT]",
-        help="litert[:xnnpack|builtin|ai-edge-litert|tflite-runtime] or onnxruntime[:cpu|cuda|...]",
-    )
-    parser.add_argument("--threads", type=int, metavar="N", help="default: the CPUs, at most 4")
-    parser.add_argument(
-        "--allow-fallback",
-        action="store_true",
-        help="run on another engine where the one asked for cannot be had, and say so",
-    )
-
-
-def _add_run(commands: Subparsers) -> None:
-    parser = _add(
-        commands, "run", "run frames through the model and show what it sees",
-        "mejiro-run run BUNDLE --source camera:0",
-    )  # fmt: skip
-    _add_bundle(parser)
-    parser.add_argument(
-        "--source",
-        default="camera:0",
-        help="a picture, a folder, a video, camera:N, or synthetic:WxH[@FPS] (default: camera:0)",
-    )
-    parser.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
-    parser.add_argument(
-        "--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)"
-    )
-    _add_engine(parser)
-
-
-def _add_bench(commands: Subparsers) -> None:
-    parser = _add(
-        commands, "bench", "measure latency by stage, and the bare engine beside it",
-        "mejiro-run bench BUNDLE --source synthetic:640x480 --frames 300",
-    )  # fmt: skip
-    _add_bundle(parser)
-    parser.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
-    parser.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
-    _add_engine(parser)
-
-
-def _add_verify(commands: Subparsers) -> None:
-    parser = _add(
-        commands, "verify", "replay the golden frames and compare every stage",
-        "mejiro-run verify BUNDLE",
-    )  # fmt: skip
-    _add_bundle(parser)
-    _add_engine(parser)
-
-
-def _add_info(commands: Subparsers) -> None:
-    parser = _add(commands, "info", "tell what a bundle holds", "mejiro-run info BUNDLE")
-    _add_bundle(parser)
-
-
-def _add_doctor(commands: Subparsers) -> None:
-    parser = _add(
-        commands, "doctor", "tell what this device has, and what it lacks",
-        "mejiro-run doctor BUNDLE",
-    )  # fmt: skip
-    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", help="also try this bundle")
-
-
-# Command -> what adds its parser. Of several only the one in use is made: each costs a start 1 ms.
-PARSERS: dict[str, Callable[[Subparsers], None]] = {
-    "run": _add_run,
-    "bench": _add_bench,
-    "verify": _add_verify,
-    "info": _add_info,
-    "doctor": _add_doctor,
-}
-
-
-def build_parser(command: str | None = None) -> Parser:
-    """Return the parser of `mejiro-run`, with `command` alone if that is one of `PARSERS`."""
-    parser = Parser(
-        prog="mejiro-run",
-        description="Run a Mejiro bundle on this device.",
-        epilog=EXAMPLES,
-        formatter_class=_formatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"mejiro-runtime {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, add in PARSERS.items():
-        if command not in PARSERS or name == command:
-            add(commands)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,9 +36,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     _prepare_output(json=options.json)
     try:
         defer_interrupts()
-        from mejiro_runtime import commands
-
-        code: int = getattr(commands, options.command)(options)
+        command = importlib.import_module(f"mejiro_runtime.commands.{options.command}")
+        code: int = command.execute(options)
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:

@@ -85,31 +85,91 @@ class Classification(NamedTuple):
     score: float
 
 
+class Box(NamedTuple):
+    """Bound a region of a frame, in its pixels: 0 is the left edge of the first one, or its top."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class Detection(NamedTuple):
+    """Hold one object that was found; `score` is a probability in 0..1."""
+
+    label: Label
+    score: float
+    box: Box
+
+
+class Segmentation(NamedTuple):
+    """Hold the class of each place: `classes` is uint8 (height, width), an index into the labels.
+
+    The map has the size that the model gives; `box` says which region of the frame it covers.
+    `shares` are the labels that occur and the part of the map that each has, largest first.
+    """
+
+    classes: NDArray[np.uint8]
+    box: Box
+    shares: tuple[tuple[Label, float], ...]
+
+
 class Result(NamedTuple):
-    """Hold what was seen in one frame, best first, and what it cost."""
+    """Hold what was seen in one frame, best first, and what it cost.
+
+    A classifier fills `top`, a detector `boxes`, a segmentation `mask`; what a model's task is not
+    stays empty or None.
+    """
 
     index: int  # type: ignore[assignment]
     name: str
     top: tuple[Classification, ...]
     timing: Timing
     extra: Mapping[str, Any] = MappingProxyType({})
+    boxes: tuple[Detection, ...] | None = None
+    mask: Segmentation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the line that `mejiro-run run --json` writes for this frame."""
-        best = self.top[0] if self.top else None
         return {
             "frame": self.index,
             "name": self.name,
-            "label": best.label.name if best else None,
-            "score": round(best.score, 6) if best else None,
-            "top": [
-                {"index": c.label.index, "label": c.label.name, "score": round(c.score, 6)}
-                for c in self.top
-            ],
+            **self._seen(),
             "capture_ns": self.timing.capture_ns,
             "preprocess_ns": self.timing.preprocess_ns,
             "infer_ns": self.timing.infer_ns,
             "postprocess_ns": self.timing.postprocess_ns,
             "age_ns": self.timing.age_ns,
             **self.extra,
+        }
+
+    def _seen(self) -> dict[str, Any]:
+        """Return the answers of the model's task, and only those."""
+        if self.boxes is not None:
+            return {
+                "boxes": [
+                    {
+                        "index": one.label.index,
+                        "label": one.label.name,
+                        "score": round(one.score, 6),
+                        "box": [round(edge, 2) for edge in one.box],
+                    }
+                    for one in self.boxes
+                ]
+            }
+        if self.mask is not None:
+            return {
+                "shares": [
+                    {"index": label.index, "label": label.name, "share": round(share, 6)}
+                    for label, share in self.mask.shares
+                ]
+            }
+        best = self.top[0] if self.top else None
+        return {
+            "label": best.label.name if best else None,
+            "score": round(best.score, 6) if best else None,
+            "top": [
+                {"index": c.label.index, "label": c.label.name, "score": round(c.score, 6)}
+                for c in self.top
+            ],
         }

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mejiro_runtime import __version__
-from mejiro_runtime.__main__ import build_parser, main, one_line
+from mejiro_runtime.__main__ import main, one_line
+from mejiro_runtime.command_line import build_parser
 from mejiro_runtime.errors import BundleError, UsageError
 
 COMMANDS = ("run", "bench", "verify", "info", "doctor")
@@ -100,7 +101,7 @@ def test_an_error_is_one_line_with_its_code(say, monkeypatch, error, code: int, 
     def fail(options: Any) -> int:
         raise error
 
-    monkeypatch.setattr("mejiro_runtime.commands.info", fail)
+    monkeypatch.setattr("mejiro_runtime.commands.info.execute", fail)
     found, out, err = say("info", "x")
     assert found == code
     assert out == ""
@@ -114,7 +115,7 @@ def test_debug_shows_where_it_came_from(monkeypatch, error: BaseException) -> No
     def fail(options: Any) -> int:
         raise error
 
-    monkeypatch.setattr("mejiro_runtime.commands.info", fail)
+    monkeypatch.setattr("mejiro_runtime.commands.info.execute", fail)
     with pytest.raises(type(error)):
         main(["info", "x", "--debug"])
 
@@ -123,7 +124,7 @@ def test_a_defect_of_ours_is_not_hidden(monkeypatch) -> None:
     def fail(options: Any) -> int:
         raise AssertionError("a defect")
 
-    monkeypatch.setattr("mejiro_runtime.commands.info", fail)
+    monkeypatch.setattr("mejiro_runtime.commands.info.execute", fail)
     with pytest.raises(AssertionError, match="a defect"):
         main(["info", "x"])
 

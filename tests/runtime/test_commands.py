@@ -138,7 +138,9 @@ class Interrupted:
 def test_ctrl_c_ends_a_run_with_all_that_was_measured(
     bundle, say, handmade, monkeypatch, json_lines: bool
 ) -> None:
-    monkeypatch.setattr("mejiro_runtime.commands.open_source", lambda text: Interrupted(handmade))
+    monkeypatch.setattr(
+        "mejiro_runtime.commands.run.open_source", lambda text: Interrupted(handmade)
+    )
     code, out, err = say("run", bundle, *(["--json"] if json_lines else []))
     assert code == 130
     assert err == "mejiro-run: interrupted\n"

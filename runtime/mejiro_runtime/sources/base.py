@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from mejiro_runtime.types import Frame
+
+
+class Outage(NamedTuple):
+    """Say that a source gave nothing from `began_ns` to `ended_ns`, and why; None while it lasts.
+
+    On the clock of `time.perf_counter_ns`.
+    """
+
+    began_ns: int
+    ended_ns: int | None
+    reason: str
 
 
 class Source(Protocol):
