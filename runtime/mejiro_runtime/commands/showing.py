@@ -70,9 +70,15 @@ def open_sinks(
         for option, open_one in OPENERS.items():
             if value := getattr(options, option):
                 sink = open_one(value, options, run)
-                stack.callback(sink.close)
+                stack.callback(_close, sink)
                 run.sinks.append(sink)
         yield run
+
+
+def _close(sink: Sink) -> None:
+    sink.close()
+    if summary := getattr(sink, "summary", None):
+        sys.stderr.write(f"{summary}\n")
 
 
 def _web(value: Any, options: argparse.Namespace, run: Run) -> Sink:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import threading
 import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +20,7 @@ INK = (255, 255, 255)
 PAPER = (38, 30, 26)
 BACKGROUND = "background"
 MASK_OPACITY = 0.55
-HEAT_OPACITY = 0.75
+HEAT_OPACITY = 0.7
 GOLDEN_ANGLE = 0.381966  # of a turn: neighbouring classes get hues far apart
 MAX_TEXT = 48
 
@@ -116,18 +117,22 @@ def _spread(values: Any, region: _Region, *, smooth: bool) -> Any:
 
 
 def lay_heat(canvas: Canvas, heat: ActivationMap) -> None:
-    """Lay an activation map over the picture: what speaks for the class glows, the rest darkens."""
+    """Lay an activation map over the picture: what speaks for the class glows, the rest fades."""
     cv2 = opencv.load("drawing results")
     region = _region(canvas, heat.box, heat.values.shape)
     peak = float(heat.values.max(initial=0.0))
     if region is None or not peak > 0.0:
         return
-    share = np.clip(heat.values / peak, 0.0, 1.0)
-    spread = _spread((255 * share).astype(np.uint8), region, smooth=True)
-    glow = cv2.applyColorMap(spread, cv2.COLORMAP_INFERNO)
+    share = (255 * np.clip(heat.values / peak, 0.0, 1.0)).astype(np.uint8)
+    spread = _spread(share, region, smooth=True)
     part = canvas.pixels[region.rows, region.columns]
-    # Additive light over a dimmed picture keeps its outlines where the map is bright.
-    part[...] = cv2.addWeighted(part, 1.0 - 0.5 * HEAT_OPACITY, glow, HEAT_OPACITY, 0.0)
+    # Where nothing speaks for the class the picture turns grey and dark, so that the map's
+    # colours are not taken for the scene's.
+    grey = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    dim = cv2.addWeighted(part, 0.25, grey, 0.45, 0.0)
+    opacity = cv2.merge([cv2.convertScaleAbs(spread, alpha=HEAT_OPACITY)] * 3)
+    glow = cv2.multiply(cv2.applyColorMap(spread, cv2.COLORMAP_TURBO), opacity, scale=1 / 255)
+    cv2.add(glow, cv2.multiply(dim, cv2.bitwise_not(opacity), scale=1 / 255), dst=part)
 
 
 def _lay_mask(canvas: Canvas, mask: Segmentation) -> None:
@@ -171,7 +176,7 @@ def _draw_chip(
     """Write `text` on a plate at `corner`, or standing on it where there is room; return height."""
     cv2 = opencv.load("drawing results")
     height, width = canvas.pixels.shape[:2]
-    size = max(11, round(max(height, width) / 36))
+    size: int = max(11, round(max(height, width) / 36))
     pad = max(3, size // 3)
     text = text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
     plate = size + 2 * pad
@@ -184,11 +189,17 @@ def _draw_chip(
     return plate
 
 
+class _Fonts(threading.local):
+    """Hold OpenCV 5's font, which knows letters beyond ASCII, for one thread; None before 5."""
+
+    def __init__(self) -> None:
+        cv2 = opencv.load("drawing results")
+        self.sans = cv2.FontFace("sans") if hasattr(cv2, "FontFace") else None
+
+
 @lru_cache(maxsize=1)
-def _font() -> Any:
-    """Return OpenCV 5's font, which knows letters beyond ASCII; None before 5."""
-    cv2 = opencv.load("drawing results")
-    return cv2.FontFace("sans") if hasattr(cv2, "FontFace") else None
+def _fonts() -> _Fonts:
+    return _Fonts()
 
 
 def _plain(text: str) -> str:
@@ -200,7 +211,7 @@ def _plain(text: str) -> str:
 
 def _text_width(text: str, size: int) -> int:
     cv2 = opencv.load("drawing results")
-    if (font := _font()) is not None:
+    if (font := _fonts().sans) is not None:
         return int(cv2.getTextSize((0, 0), text, (0, 0), font, size, 500)[2])
     (width, _), _ = cv2.getTextSize(_plain(text), cv2.FONT_HERSHEY_SIMPLEX, size / 30, 1)
     return int(width)
@@ -208,7 +219,7 @@ def _text_width(text: str, size: int) -> int:
 
 def _write(pixels: NDArray[np.uint8], text: str, foot: tuple[int, int], size: int) -> None:
     cv2 = opencv.load("drawing results")
-    if (font := _font()) is not None:
+    if (font := _fonts().sans) is not None:
         cv2.putText(pixels, text, foot, INK, font, size, 500)
     else:
         face = cv2.FONT_HERSHEY_SIMPLEX

@@ -89,12 +89,14 @@ def new_token() -> str:
 
 
 def read_token(path: Path) -> str:
-    """Return the token that a file holds; raises UsageError if it is weak, or others can read it."""
+    """Return the token that a file holds; raises UsageError if it is weak or not kept secret."""
     try:
         with path.open("rb") as stream:
             text = stream.read(1024).decode("ascii").strip()
         if path.stat().st_mode & 0o007:
-            raise UsageError(f"{path} is open to every user of this machine; run `chmod 600 {path}`")
+            raise UsageError(
+                f"{path} is open to every user of this machine; run `chmod 600 {path}`"
+            )
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the token file {path} cannot be read: {error}") from None
     if not MIN_TOKEN <= len(text) <= MAX_TOKEN or not set(text) <= _TOKEN_LETTERS:

@@ -28,9 +28,9 @@ class Facts(TypedDict, total=False):
     """Hold what the run knows and a sink does not; what is unknown is left out.
 
     `outage` holds `reason` and `seconds` while the source gives nothing. `telemetry` may hold
-    `temperature_celsius`, `clock_hz`, `cpu_percent`, `memory_bytes`, `power_watts`, and `throttled`,
-    the reasons why the clock is held down. `collecting` says where frames are kept. `notes` are
-    sentences to show, such as a fallback.
+    `temperature_celsius`, `clock_hz`, `cpu_percent`, `memory_bytes`, `power_watts`, and
+    `throttled`, the reasons why the clock is held down. `collecting` says where frames are kept.
+    `notes` are sentences to show, such as a fallback.
     """
 
     bundle: str
@@ -66,7 +66,7 @@ class Latest:
 
     def take(self) -> list[Timing]:
         """Return the timings that have gathered, oldest first."""
-        taken = []
+        taken: list[Timing] = []
         try:
             while len(taken) < BACKLOG:
                 taken.append(self.timings.popleft())
@@ -76,9 +76,13 @@ class Latest:
 
 
 class Update(NamedTuple):
-    """Hold what one tick offers to viewers; `facts` and `picture` may be older than the tick."""
+    """Hold what one tick offers to viewers; all but `live` may be older than the tick.
+
+    `seen` is what was found in `picture`, so that a page shows both at once.
+    """
 
     live: bytes
+    seen: bytes
     facts: bytes
     facts_serial: int
     picture: bytes
@@ -100,7 +104,7 @@ class Hub:
         self.viewers = 0
         self._facts, self._explain = facts, explain
         self._wanting = 0
-        self._update = Update(b"", b"", 0, b"", 0)
+        self._update = Update(b"", b"", b"", 0, b"", 0)
         self._drawn: Result | None = None
         self._next: asyncio.Future[Update] | None = None
         self._watched: asyncio.Event | None = None
@@ -187,14 +191,13 @@ class Hub:
         newest = self.latest.newest
         if self._wanting and newest is not None and newest[1] is not self._drawn:
             picture, serial = self._draw(*newest), update.picture_serial + 1
-            update = update._replace(picture=picture, picture_serial=serial)
+            seen = _json({"seen": _seen(*newest)})
+            update = update._replace(seen=seen, picture=picture, picture_serial=serial)
         live: dict[str, Any] = {"shown": self.latest.shown, "fps": rate and round(rate, 2)}
         live["quiet_s"] = round((now - self._quiet_since_ns) / 1e9, 1)
         if len(rows):
             live["stack"] = [round(float(ns) / 1e6, 4) for ns in rows[:, STACK].mean(axis=0)]
             live["peak"] = round(float(rows[:, STAGES.index("age")].max()) / 1e6, 4)
-        if newest is not None:
-            live.update(_seen(*newest))
         self._update = update
         self._offer(**live)
 

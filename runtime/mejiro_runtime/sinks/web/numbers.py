@@ -81,22 +81,17 @@ class Numbers:
         return found
 
     def histogram(self) -> dict[str, Any] | None:
-        """Return counts of frame-to-label times over the window, in BINS equal bins.
+        """Return counts of frame-to-label times over the window, in BINS bins of equal ratio.
 
-        The last bin also holds what lies above: one very slow frame must not squeeze the others.
+        So the many that are alike and the few that are slow both have room.
         """
         window = self._window()
         if not len(window):
             return None
-        values = window[:, STAGES.index("frame_to_label")] / 1e6
-        low, middle, high = np.percentile(values, (0, 50, 99))
-        high = max(high + 0.1 * (high - low), low + 0.02 * middle + 0.01)
-        counts, _ = np.histogram(np.minimum(values, high), bins=BINS, range=(low, high))
-        return {
-            "low": round(float(low), 4),
-            "high": round(float(high), 4),
-            "counts": counts.tolist(),
-        }
+        values = np.maximum(window[:, STAGES.index("frame_to_label")] / 1e6, 1e-3)
+        low, high = float(values.min()), float(values.max()) * 1.02
+        counts, _ = np.histogram(values, bins=np.geomspace(low, high, BINS + 1))
+        return {"low": round(low, 4), "high": round(high, 4), "counts": counts.tolist()}
 
 
 def _row(timing: Timing) -> tuple[int, ...]:

@@ -40,9 +40,7 @@ class PageViewer:
         listening = asyncio.ensure_future(self._listen())
         feeding = asyncio.ensure_future(self._feed())
         try:
-            done, _ = await asyncio.wait(
-                (listening, feeding), return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait((listening, feeding), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 error = task.exception()
                 if isinstance(error, websocket.ProtocolError):
@@ -62,6 +60,7 @@ class PageViewer:
                 frames.append(websocket.encode(websocket.TEXT, update.facts))
             if self._credit and update.picture_serial != picture:
                 self._credit, picture = False, update.picture_serial
+                frames.append(websocket.encode(websocket.TEXT, update.seen))
                 frames.append(websocket.encode(websocket.BINARY, update.picture))
             await send(self._writer, b"".join(frames))
 
@@ -90,4 +89,6 @@ async def serve_mjpeg(hub: Hub, writer: asyncio.StreamWriter) -> None:
             continue
         serial = update.picture_serial
         about = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: "
-        await send(writer, f"{about}{len(update.picture)}\r\n\r\n".encode() + update.picture + b"\r\n")
+        await send(
+            writer, f"{about}{len(update.picture)}\r\n\r\n".encode() + update.picture + b"\r\n"
+        )

@@ -18,6 +18,8 @@ let shownBlob = null;
 let columns = [];
 let slow = null;
 let live = null;
+let coming = null; // what was seen in the picture that comes next
+let seen = null;
 
 function make(tag, text, className) {
   const made = document.createElement(tag);
@@ -28,6 +30,11 @@ function make(tag, text, className) {
 
 function ms(value) {
   return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
+}
+
+function percent(share) {
+  if (share < 0.0005) return "< 0.1 %";
+  return `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
 }
 
 const counted = (value) => value.toLocaleString("en").replaceAll(",", "\u202f");
@@ -99,10 +106,13 @@ function showPicture(blob) {
   if (paused) { asked = false; return; }
   const url = URL.createObjectURL(blob);
   const picture = $("picture");
+  const found = coming;
   const done = () => {
     if (shownUrl) URL.revokeObjectURL(shownUrl);
     shownUrl = url;
     shownBlob = blob;
+    seen = found;
+    showAnswers();
     asked = false;
     ask();
   };
@@ -116,7 +126,9 @@ function showPicture(blob) {
 
 function take(message) {
   if (paused) return;
-  if (message.live) {
+  if (message.seen) {
+    coming = message.seen;
+  } else if (message.live) {
     notice("error", message.live.error ? `The page cannot be drawn whole: ${message.live.error}` : "", "bad");
     if (message.live.error) return;
     live = message.live;
@@ -124,7 +136,6 @@ function take(message) {
       columns.push({ stack: live.stack, peak: live.peak });
       if (columns.length > COLUMNS) columns.shift();
     }
-    showAnswers();
     requestAnimationFrame(drawStack);
     setState(live.quiet_s > 3 ? "stalled" : "live");
   } else {
@@ -138,7 +149,7 @@ function take(message) {
 }
 
 function showAnswers() {
-  const found = live.top || live.boxes || live.shares;
+  const found = seen.top || seen.boxes || seen.shares;
   if (!found) return;
   const list = $("labels");
   while (list.children.length > found.length) list.lastChild.remove();
@@ -154,11 +165,11 @@ function showAnswers() {
       list.append(row);
     }
     row.querySelector(".name").textContent = name;
-    row.querySelector(".score").textContent = `${(100 * score).toFixed(score < 0.0995 ? 1 : 0)} %`;
+    row.querySelector(".score").textContent = percent(score);
     row.querySelector("i").style.width = `${Math.min(100, 100 * score)}%`;
   });
-  $("h-answers").textContent = live.shares ? "Share of the picture" : "What it sees";
-  $("frame").textContent = `frame ${counted(live.frame)}${live.name ? ` · ${live.name}` : ""} · ${live.size.join("×")}`;
+  $("h-answers").textContent = seen.shares ? "Share of the picture" : "What it sees";
+  $("frame").textContent = `frame ${counted(seen.frame)}${seen.name ? ` · ${seen.name}` : ""} · ${seen.size.join("×")}`;
 }
 
 function showFacts() {
@@ -268,7 +279,10 @@ function drawStack() {
   const left = 44;
   const foot = height - 6;
   const head = 10;
-  const top = 1.08 * Math.max(0.01, ...columns.map((column) => column.stack.reduce((a, b) => a + b, 0)));
+  const sums = columns.map(({ stack }) => stack.reduce((a, b) => a + b, 0));
+  // A rare spike is cut, and its height written, rather than pressing all others flat.
+  const usual = [...sums].sort((a, b) => a - b)[Math.floor(0.97 * (sums.length - 1))];
+  const top = Math.max(0.01, 1.35 * usual);
   const y = (value) => foot - ((foot - head) * Math.min(value, top)) / top;
   const step = niceStep(top, 4);
   pen.textAlign = "right";
@@ -293,6 +307,12 @@ function drawStack() {
   columns.forEach(({ peak }, place) => {
     if (peak <= top) pen.fillRect(start + place * wide, y(peak) - 0.5, Math.max(1, wide), 1);
   });
+  const highest = sums.indexOf(Math.max(...sums));
+  if (sums[highest] > top) {
+    const place = start + highest * wide;
+    pen.textAlign = place > width / 2 ? "right" : "left";
+    pen.fillText(`▲ ${ms(sums[highest])}`, place + (place > width / 2 ? -4 : wide + 4), head + 2);
+  }
   const last = columns[columns.length - 1].stack;
   canvas.setAttribute("aria-label", `Latency by stage, now: ${STACK.map((stage, part) => `${stage} ${ms(last[part])} ms`).join(", ")}`);
 }
@@ -305,7 +325,8 @@ function drawHistogram() {
   const head = 24;
   const total = found.counts.reduce((a, b) => a + b, 0);
   const most = Math.max(...found.counts);
-  const x = (value) => ((value - found.low) / (found.high - found.low)) * width;
+  const ratio = Math.log(found.high / found.low);
+  const x = (value) => (Math.log(value / found.low) / ratio) * width;
   pen.fillStyle = colour("infer");
   found.counts.forEach((count, place) => {
     const high = count ? Math.max(1.5, ((foot - head) * count) / most) : 0;
@@ -329,7 +350,15 @@ function drawHistogram() {
   pen.textAlign = "left";
   pen.fillText(`${ms(found.low)} ms`, 0, height - 2);
   pen.textAlign = "right";
-  pen.fillText(`${ms(found.high)} ms and more`, width, height - 2);
+  pen.fillText(`${ms(found.high)} ms`, width, height - 2);
+  pen.textAlign = "center";
+  for (let value = 10 ** Math.floor(Math.log10(found.low)); value < found.high; value *= 10) {
+    for (const tick of [value, 2 * value, 5 * value]) {
+      if (x(tick) < 60 || x(tick) > width - 60) continue;
+      pen.fillRect(Math.round(x(tick)), foot, 1, 4);
+      pen.fillText(String(Number(tick.toPrecision(2))), x(tick), height - 2);
+    }
+  }
   $("counted").textContent = `${counted(total)} frames`;
   canvas.setAttribute("aria-label", `Frame-to-label times of ${total} frames: p50 ${ms(p50)} ms, p90 ${ms(p90)} ms, p99 ${ms(p99)} ms`);
 }
@@ -351,7 +380,7 @@ function saveSnapshot() {
   const url = URL.createObjectURL(shownBlob);
   setTimeout(() => URL.revokeObjectURL(url), 60000);
   link.href = url;
-  link.download = `mejiro-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-frame${live ? live.frame : ""}.jpg`;
+  link.download = `mejiro-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}-frame${seen.frame}.jpg`;
   link.click();
 }
 
