@@ -34,7 +34,7 @@ MASKS: tuple[Callable[[Any, Any], Any], ...] = (
 
 
 def encode(data: bytes) -> NDArray[np.bool_]:
-    """Return the modules of the smallest code that holds `data`, without a quiet zone; True is dark.
+    """Return the modules of the smallest code that holds `data`; True is dark. No quiet zone.
 
     Raises UsageError for more than 134 bytes.
     """
@@ -83,10 +83,9 @@ def _check_words(block: bytes, count: int) -> bytes:
         generator, root = shifted, _multiply(root, 2)
     rest = [*block, *[0] * count]
     for i in range(len(block)):
+        lead = rest[i]
         for j, factor in enumerate(generator):
-            if rest[i]:
-                # The leading term cancels last: it is what the others are multiplied by.
-                rest[i + count - j] ^= _multiply(generator[count - j], rest[i])
+            rest[i + j] ^= _multiply(factor, lead)
     return bytes(rest[-count:])
 
 

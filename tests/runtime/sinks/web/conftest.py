@@ -1,4 +1,7 @@
-"""Drive a headless Chromium over its DevTools pipe, with the standard library alone."""
+"""Give the page's tests a run to look at, and a headless Chromium to look with.
+
+The browser is driven over its DevTools pipe, with the standard library alone.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
+
+from mejiro_runtime.sinks.web.access import Access, Address
+from mejiro_runtime.sinks.web.sink import WebSink
+from mejiro_runtime.types import (
+    ActivationMap,
+    Box,
+    Classification,
+    Frame,
+    Label,
+    PixelOrder,
+    Result,
+    Timing,
+)
 
 WAIT_S = 60  # far beyond what any of this takes; only a hang reaches it
 
@@ -94,7 +113,8 @@ class Browser:
         """Return the first true value of `expression`."""
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
-            if value := self.evaluate(expression):
+            # Until a page is there, much of it is not.
+            if value := self.evaluate(f"(() => {{ try {{ return {expression}; }} catch {{}} }})()"):
                 return value
             time.sleep(0.05)
         raise AssertionError(f"never true: {expression}; {self.complaints()}")
@@ -119,7 +139,7 @@ class Browser:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def started_browser() -> Iterator[Browser]:
     """Start a browser with a profile of its own, and end it."""
     program = shutil.which("chromium")
     assert program is not None
@@ -155,3 +175,52 @@ def chromium() -> Iterator[Browser]:
             process.kill()
             process.wait()
         shutil.rmtree(profile, ignore_errors=True)
+
+
+@pytest.fixture
+def chromium() -> Iterator[Browser]:
+    """Return a page of a browser; for tests marked `requires_tool("chromium")`."""
+    with started_browser() as browser:
+        yield browser
+
+
+class Studio:
+    """Hold an open page, and show frames on it."""
+
+    def __init__(self, access: Access, facts: dict[str, Any]) -> None:
+        self.told = facts
+        self.explained: list[bool] = []
+        self.sink = WebSink(access, lambda: self.told, self.explained.append)  # type: ignore[arg-type]
+        self.port = int(self.sink.url.partition("//")[2].partition("/")[0].rpartition(":")[2])
+        self.index = 0
+
+    def show(self, *, heat: bool = False, label: str = "red, crimson") -> None:
+        """Show one more frame of 64x48: a red square on blue."""
+        pixels = np.full((48, 64, 3), (200, 40, 20), np.uint8)
+        pixels[12:36, 20:44] = (20, 30, 220)
+        frame = Frame(pixels, PixelOrder.BGR, self.index, 0, 1000, f"test#{self.index}")
+        answers = ((label, 0.83), ("vert clair", 0.12), ("目白", 0.0001))
+        top = tuple(
+            Classification(Label(i, name), score) for i, (name, score) in enumerate(answers)
+        )
+        timing = Timing(500_000, 400_000 + 1000 * (self.index % 7), 2_900_000, 30_000, 4_000_000)
+        values = np.eye(4, dtype=np.float32)
+        box = Box(8.0, 0.0, 56.0, 48.0)
+        laid = ActivationMap(values, box, top[0].label, 80_000) if heat else None
+        self.sink.show(frame, Result(self.index, frame.name, top, timing, heat=laid))
+        self.index += 1
+
+
+@pytest.fixture
+def studio(cv2: Any) -> Iterator[Any]:
+    """Return a function that opens a page, on a loopback address unless told otherwise."""
+    opened = []
+
+    def open_studio(host: str = "127.0.0.1", *, token: str | None = None, **facts: Any) -> Studio:
+        access = Access(Address(host, 0), token, frozenset({"device.local"}))
+        opened.append(Studio(access, facts))
+        return opened[-1]
+
+    yield open_studio
+    for one in opened:
+        one.sink.close()
