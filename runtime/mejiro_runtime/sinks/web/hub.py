@@ -103,7 +103,7 @@ class Hub:
         self.explaining = False
         self.viewers = 0
         self._facts, self._explain = facts, explain
-        self._wanting = 0
+        self._waiting: list[Callable[[], bool]] = []
         self._update = Update(b"", b"", b"", 0, b"", 0)
         self._drawn: Result | None = None
         self._next: asyncio.Future[Update] | None = None
@@ -118,14 +118,16 @@ class Hub:
         """Tick until cancelled."""
         loop = asyncio.get_running_loop()
         self._watched = asyncio.Event()
+        due = loop.time()
         while True:
-            begin = loop.time()
             try:
                 self._tick()
             except Exception as error:  # noqa: BLE001 - told on the page; no run ends for its page
                 self._offer(error=f"{type(error).__name__}: {error}")
             if self.viewers:
-                await asyncio.sleep(max(0.01, begin + TICK_S - loop.time()))
+                # Kept to the beat: what a tick takes does not make the next one later.
+                due = max(due + TICK_S, loop.time() + TICK_S / 10)
+                await asyncio.sleep(due - loop.time())
                 continue
             try:
                 await asyncio.wait_for(self._watched.wait(), IDLE_TICK_S)
@@ -154,18 +156,21 @@ class Hub:
             self._explain(on)
             self._ticks = 0  # every page shows the switch as it now stands
 
-    async def next(self, *, picture: bool) -> Update:
-        """Wait for the next tick; a new picture is made only if some waiting viewer wants one."""
+    async def next(self, wants_picture: Callable[[], bool]) -> Update:
+        """Wait for the next tick; a picture is made for it only if some waiting viewer wants one.
+
+        That is asked when the tick comes: a page may become ready for another while it waits.
+        """
         if self._next is None:
             self._next = asyncio.get_running_loop().create_future()
         waited = self._next
-        self._wanting += picture
+        self._waiting.append(wants_picture)
         try:
             # Shielded: a viewer that leaves must not cancel what the others wait for.
             return await asyncio.shield(waited)
         finally:
-            if not waited.done():
-                self._wanting -= picture
+            if wants_picture in self._waiting:
+                self._waiting.remove(wants_picture)
 
     def facts(self) -> Facts:
         """Return what the run knows now."""
@@ -189,7 +194,7 @@ class Hub:
             update = update._replace(facts=facts, facts_serial=serial)
         self._ticks += 1
         newest = self.latest.newest
-        if self._wanting and newest is not None and newest[1] is not self._drawn:
+        if newest and newest[1] is not self._drawn and any(wants() for wants in self._waiting):
             picture, serial = self._draw(*newest), update.picture_serial + 1
             seen = _json({"seen": _seen(*newest)})
             update = update._replace(seen=seen, picture=picture, picture_serial=serial)
@@ -206,7 +211,7 @@ class Hub:
         self._update = self._update._replace(live=_json({"live": live}))
         if self._next is not None:
             self._next.set_result(self._update)
-            self._next, self._wanting = None, 0
+            self._next, self._waiting = None, []
 
     def _slow(self) -> dict[str, Any]:
         """Return what changes slowly or costs more to work out."""

@@ -53,7 +53,7 @@ class PageViewer:
     async def _feed(self) -> None:
         facts = picture = 0
         while True:
-            update = await self._hub.next(picture=self._credit)
+            update = await self._hub.next(self._wants)
             frames = [websocket.encode(websocket.TEXT, update.live)]
             if update.facts_serial != facts:
                 facts = update.facts_serial
@@ -63,6 +63,9 @@ class PageViewer:
                 frames.append(websocket.encode(websocket.TEXT, update.seen))
                 frames.append(websocket.encode(websocket.BINARY, update.picture))
             await send(self._writer, b"".join(frames))
+
+    def _wants(self) -> bool:
+        return self._credit
 
     async def _listen(self) -> None:
         while True:
@@ -84,7 +87,7 @@ async def serve_mjpeg(hub: Hub, writer: asyncio.StreamWriter) -> None:
     await send(writer, head(HTTPStatus.OK, {"Content-Type": kind}))
     serial = 0
     while True:
-        update = await hub.next(picture=True)
+        update = await hub.next(lambda: True)
         if update.picture_serial == serial:
             continue
         serial = update.picture_serial

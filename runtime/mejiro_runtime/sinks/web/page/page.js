@@ -235,7 +235,7 @@ function showStages() {
     key.style.background = `var(--${stage})`;
     item.append(key, stage, make("b", `${ms(slow.stages[stage][0])} ms`));
     return item;
-  }));
+  }), make("li", "– the slowest of each tenth of a second", "quiet"));
 }
 
 function showExplain() {
