@@ -97,6 +97,8 @@ class Server:
             await self._answer(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # the viewer has gone, which is no fault of anyone
+        except asyncio.CancelledError:
+            pass  # the run ends; this is the whole task, and asyncio would print a traceback
         finally:
             self._connections.discard(task)
             _let_go(writer)

@@ -317,7 +317,7 @@ def viewers_of(page: Any) -> int:
         return -1
 
 
-def test_closing_ends_every_thread_and_tells_viewers(studio, view) -> None:
+def test_closing_ends_every_thread_and_tells_viewers(studio, view, caplog, capfd) -> None:
     page = studio()
     page.show()
     viewer = view(page.port)
@@ -328,6 +328,7 @@ def test_closing_ends_every_thread_and_tells_viewers(studio, view) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", page.port), timeout=WAIT_S)
     page.sink.close()  # again does no harm
+    assert (caplog.text, capfd.readouterr().err) == ("", "")
 
 
 def test_the_same_address_can_be_taken_again_at_once(studio, view) -> None:
