@@ -74,7 +74,8 @@ def with_page(steps: Iterator[Step], port: int) -> dict[str, float]:
     page = subprocess.Popen(
         [sys.executable, "-c", READER, str(port), HANDSHAKE], stdout=subprocess.PIPE
     )
-    assert page.stdout is not None
+    if page.stdout is None:
+        raise SystemExit("the page says nothing")
     try:
         page.stdout.readline()  # the first picture: it is there
         start = time.perf_counter()

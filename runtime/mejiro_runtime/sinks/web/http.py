@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from mejiro_runtime.sinks.web.patience import within
+
 MAX_HEAD_BYTES = 8192
 MAX_HEADERS = 64
 HEAD_TIMEOUT_S = 10.0
@@ -93,7 +95,7 @@ def head(status: HTTPStatus, headers: dict[str, str], host: str = "") -> bytes:
 async def read_request(reader: asyncio.StreamReader) -> Request:
     """Read a request's head. Raises Refused for a bad one, and OSError if none comes in time."""
     try:
-        data = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_TIMEOUT_S)
+        data = await within(HEAD_TIMEOUT_S, reader.readuntil(b"\r\n\r\n"))
     except asyncio.LimitOverrunError:
         raise Refused(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"send at most {MAX_HEAD_BYTES} bytes"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypedDict
 from mejiro_runtime import opencv
 from mejiro_runtime.sinks.overlay import draw, fit, lay_heat
 from mejiro_runtime.sinks.web.numbers import STACK, STAGES, Numbers
+from mejiro_runtime.sinks.web.patience import within
 from mejiro_runtime.types import Frame, Result, Timing
 
 TICK_S = 0.1  # at most ten pictures a second
@@ -130,7 +131,7 @@ class Hub:
                 await asyncio.sleep(due - loop.time())
                 continue
             try:
-                await asyncio.wait_for(self._watched.wait(), IDLE_TICK_S)
+                await within(IDLE_TICK_S, self._watched.wait())
             except asyncio.TimeoutError:
                 pass
 

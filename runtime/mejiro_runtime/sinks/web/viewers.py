@@ -12,6 +12,7 @@ from http import HTTPStatus
 from mejiro_runtime.sinks.web import websocket
 from mejiro_runtime.sinks.web.http import head
 from mejiro_runtime.sinks.web.hub import Hub
+from mejiro_runtime.sinks.web.patience import within
 
 SEND_TIMEOUT_S = 10.0
 BOUNDARY = "mejiro-frame"
@@ -21,7 +22,7 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
     """Send `data` and wait until the system has taken it; raises OSError if that takes long."""
     writer.write(data)
     try:
-        await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
+        await within(SEND_TIMEOUT_S, writer.drain())
     except asyncio.TimeoutError:
         raise ConnectionError("the viewer takes nothing") from None
 

@@ -331,6 +331,17 @@ def test_closing_ends_every_thread_and_tells_viewers(studio, view, caplog, capfd
     assert (caplog.text, capfd.readouterr().err) == ("", "")
 
 
+def test_closing_is_heard_whatever_viewers_are_about_to_do(studio, view, monkeypatch) -> None:
+    monkeypatch.setattr("mejiro_runtime.sinks.web.hub.TICK_S", 0.002)
+    for _ in range(15):
+        page = studio()
+        for _ in range(3):
+            view(page.port)
+        page.show()
+        page.sink.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "web"]
+
+
 def test_the_same_address_can_be_taken_again_at_once(studio, view) -> None:
     page = studio()
     view(page.port).read()
