@@ -12,6 +12,8 @@ from time import perf_counter_ns
 from mejiro_runtime import telemetry
 from mejiro_runtime.commands.opening import check_positive, context, open_chosen
 from mejiro_runtime.commands.printing import print_report, write_json
+from mejiro_runtime.commands.showing import open_sinks
+from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.latency import LatencyRecorder, LatencyReport
 from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
@@ -37,8 +39,9 @@ def execute(options: argparse.Namespace) -> int:
     first_infer_ns: int | None = None
     interrupted = False
     start = perf_counter_ns()
-    with model:
-        pipeline = Pipeline(source, model, [sink])
+    with model, open_sinks(options, bundle, model, source) as more:
+        pipeline = Pipeline(source, model, [sink, *more.sinks])
+        more.pipeline = pipeline
         try:
             with pipeline:
                 for step in pipeline.steps(options.frames):
@@ -48,6 +51,8 @@ def execute(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
             interrupted = True
+        except EndOfRun:
+            pass  # a closed window is as good an end as the source's own
         report = LatencyReport(
             frames=recorder.count,
             elapsed_ns=perf_counter_ns() - start,
