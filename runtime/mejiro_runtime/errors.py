@@ -45,3 +45,7 @@ class MissingPackage(MejiroError):
 
 class SourceError(MejiroError):
     """Report a picture, video or camera that gives no frames."""
+
+
+class EndOfRun(Exception):
+    """Report, from a sink, that whoever watches has ended the run: no failure."""

@@ -35,7 +35,7 @@ def execute(options: argparse.Namespace) -> int:
         sink = LinesSink(sys.stdout)
     recorder = LatencyRecorder()
     first_infer_ns: int | None = None
-    interrupted = False
+    interrupted: KeyboardInterrupt | None = None
     start = perf_counter_ns()
     with model:
         pipeline = Pipeline(source, model, [sink])
@@ -45,9 +45,9 @@ def execute(options: argparse.Namespace) -> int:
                     if first_infer_ns is None:
                         first_infer_ns = step.result.timing.infer_ns
                     recorder.add(step.result.timing, step.sink_ns)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as reason:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
-            interrupted = True
+            interrupted = reason
         report = LatencyReport(
             frames=recorder.count,
             elapsed_ns=perf_counter_ns() - start,
@@ -62,7 +62,7 @@ def execute(options: argparse.Namespace) -> int:
         write_json({"summary": {**about, **report.to_json()}}, indent=None)
     else:
         print_report(about, report)
-    if interrupted:
+    if interrupted is not None:
         sys.stdout.flush()
-        raise KeyboardInterrupt
+        raise interrupted
     return 0
