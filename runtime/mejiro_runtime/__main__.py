@@ -11,13 +11,21 @@ from collections.abc import Sequence
 
 from mejiro_runtime.command_line import build_parser
 from mejiro_runtime.errors import MejiroError
-from mejiro_runtime.interrupts import defer_interrupts
+from mejiro_runtime.interrupts import (
+    Terminated,
+    defer_interrupts,
+    end_by_sigterm,
+    end_well_on_sigterm,
+)
 
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run one command; return 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
+
+    After SIGTERM it ends by that signal, or with 143.
+    """
     # Nothing that a start makes is garbage, and looking for some would take 10 ms. `commands`
     # turns the search on again when the model is open.
     gc.disable()
@@ -36,13 +44,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     _prepare_output(json=options.json)
     try:
         defer_interrupts()
+        end_well_on_sigterm()
         command = importlib.import_module(f"mejiro_runtime.commands.{options.command}")
         code: int = command.execute(options)
         sys.stdout.flush()
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as reason:
         if options.debug:
             raise
+        if isinstance(reason, Terminated):
+            print("mejiro-run: terminated", file=sys.stderr)
+            _abandon_output()
+            return end_by_sigterm()
         print("mejiro-run: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:

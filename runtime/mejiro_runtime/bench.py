@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from mejiro_runtime.errors import SourceError
+from mejiro_runtime.intervals import Ratio, median_ratio
 from mejiro_runtime.latency import Distribution, LatencyRecorder, LatencyReport
 from mejiro_runtime.model import Model
-from mejiro_runtime.pipeline import Pipeline, Step
+from mejiro_runtime.overlap import Ahead
+from mejiro_runtime.pipeline import CLOSE_TIMEOUT_S, Pipeline, Step
 from mejiro_runtime.sources import Source
 from mejiro_runtime.telemetry import peak_memory_bytes
+from mejiro_runtime.types import Frame
 
 BLOCK_FRAMES = 20
 STEADY_WINDOW = 10
 STEADY_WITHIN = 0.05
 MAX_WARMUP_FRAMES = 200
+OVERLAP_BLOCK = 40
 
 
 class Warmup:
@@ -56,7 +65,8 @@ def measure(
     """
     recorder, warmup = LatencyRecorder(capacity=max(1, frames)), Warmup()
     bare_ns: list[int] = []
-    elapsed_ns, first_infer_ns, total = 0, 0, 0
+    steps_ns = array("q")
+    first_infer_ns, total = 0, 0
     with Pipeline(source, model) as pipeline:
         steps = pipeline.steps()
         while not warmup.steady and len(warmup.durations_ns) < MAX_WARMUP_FRAMES:
@@ -68,9 +78,9 @@ def measure(
         while total < frames:
             start = perf_counter_ns()
             found = next(steps, None)
-            elapsed_ns += perf_counter_ns() - start
             if found is None:
                 break
+            steps_ns.append(perf_counter_ns() - start)
             recorder.add(found.result.timing, found.sink_ns)
             total += 1
             if total % BLOCK_FRAMES == 0 and not source.live:
@@ -85,7 +95,7 @@ def measure(
         raise SourceError(f"{source.description} ended in the warm-up; give one with more frames")
     return LatencyReport(
         frames=total,
-        elapsed_ns=elapsed_ns,
+        elapsed_ns=sum(steps_ns),
         stages=recorder.summary(),
         load_ns=load_ns,
         first_infer_ns=first_infer_ns,
@@ -94,7 +104,92 @@ def measure(
         bare=Distribution.of(bare_ns),
         dropped={cause: count for cause, count in dropped.items() if count},
         peak_memory_bytes=peak_memory_bytes(),
+        durations={
+            **recorder.durations(),
+            "step": np.array(steps_ns, dtype=np.int64),
+            "bare": np.array(bare_ns, dtype=np.int64),
+        },
     )
+
+
+class Overlap(NamedTuple):
+    """Hold what reading and preprocessing ahead bought, in frames a second, by turns.
+
+    `gain` is throughput with overlap over that without; `of_bare` over that of the engine alone.
+    """
+
+    with_overlap: float
+    without: float
+    bare: float
+    gain: Ratio
+    of_bare: Ratio
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "frames_per_second": round(self.with_overlap, 3),
+            "frames_per_second_without": round(self.without, 3),
+            "frames_per_second_bare_engine": round(self.bare, 3),
+            "gain": self.gain.to_json(),
+            "of_bare_engine": self.of_bare.to_json(),
+        }
+
+
+def measure_overlap(source: Source, model: Model, *, frames: int) -> Overlap | None:
+    """Run some `frames` each with overlap, without, and in the bare engine, in blocks by turns.
+
+    A source that ends begins anew. Returns None where nobody could overlap anything, because the
+    source is live, or where `frames` make no block.
+    """
+    rounds = frames // OVERLAP_BLOCK
+    if source.live or not rounds:
+        return None
+    stream = _endless(source)
+    ways: list[Callable[[], object]] = [
+        lambda: _run_ahead(stream, model),
+        lambda: [model(frame) for frame in islice(stream, OVERLAP_BLOCK)],
+        lambda: _time_engine(model, OVERLAP_BLOCK),
+    ]
+    taken: list[list[int]] = [[] for _ in ways]
+    try:
+        for number in range(-1, rounds):
+            order = range(len(ways)) if number % 2 else reversed(range(len(ways)))
+            for place in order:
+                start = perf_counter_ns()
+                ways[place]()
+                if number >= 0:
+                    taken[place].append(perf_counter_ns() - start)
+    finally:
+        stream.close()
+    ahead, plain, bare = taken
+    return Overlap(
+        with_overlap=OVERLAP_BLOCK * 1e9 / statistics.median(ahead),
+        without=OVERLAP_BLOCK * 1e9 / statistics.median(plain),
+        bare=OVERLAP_BLOCK * 1e9 / statistics.median(bare),
+        gain=median_ratio(plain, ahead),
+        of_bare=median_ratio(bare, ahead),
+    )
+
+
+def _run_ahead(stream: Iterator[Frame], model: Model) -> None:
+    ahead = Ahead(islice(stream, OVERLAP_BLOCK), model)
+    try:
+        for _ in ahead.results():
+            pass
+    finally:
+        ahead.close(CLOSE_TIMEOUT_S)
+
+
+def _endless(source: Source) -> Generator[Frame, None, None]:
+    """Give the frames of `source`, and those of a new start when it ends."""
+    while True:
+        given = 0
+        with source:
+            for frame in source.frames():
+                yield frame
+                given += 1
+        if not given:
+            raise SourceError(f"{source.description} gave no frames; use synthetic:640x480")
 
 
 def _next(steps: Iterator[Step], source: Source, done: int) -> Step:

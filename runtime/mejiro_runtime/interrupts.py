@@ -1,7 +1,7 @@
-"""Keep Ctrl-C away from a library while it is being loaded.
+"""Keep Ctrl-C away from a library while it is being loaded, and end well when asked to.
 
-An exception in the middle of that crashes some libraries, and makes others report that they are
-not installed properly.
+An exception in the middle of loading crashes some libraries, and makes others report that they
+are not installed properly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import threading
 from types import FrameType
 
 RETRY_S = 0.02
+EXIT_TERMINATED = 128 + signal.SIGTERM
 _LOADING = {"create_module", "exec_module"}
+
+
+class Terminated(KeyboardInterrupt):
+    """Report SIGTERM, with which a service manager ends a program: handled as Ctrl-C is."""
 
 
 def defer_interrupts() -> None:
@@ -25,6 +30,28 @@ def defer_interrupts() -> None:
         signal.signal(signal.SIGINT, _interrupt)
 
 
+def end_well_on_sigterm() -> None:
+    """From now on, raise Terminated for SIGTERM, so that files are closed and reports told.
+
+    Does nothing outside the main thread, nor where SIGTERM has been given another meaning.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def end_by_sigterm() -> int:
+    """End this program by the signal that asked for it, as its parent expects to see.
+
+    Returns the exit code that stands for that where the signal has no effect, which is so for the
+    first process of a container.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.raise_signal(signal.SIGTERM)
+    return EXIT_TERMINATED
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_name in _LOADING:
@@ -35,4 +62,4 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
                 again.start()
                 return
         frame = frame.f_back
-    raise KeyboardInterrupt
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

@@ -69,19 +69,25 @@ class LatencyRecorder:
         )
         self.count += 1
 
+    def durations(self) -> dict[str, NDArray[np.int64]]:
+        """Return the nanoseconds of each stage, one for each frame that is kept."""
+        kept = self._ring[: min(self.count, len(self._ring))]
+        return {stage: kept[:, column] for column, stage in enumerate(STAGES)}
+
     def summary(self) -> dict[str, Distribution]:
         """Return the distribution of each stage; empty before the first frame."""
-        kept = self._ring[: min(self.count, len(self._ring))]
-        if not len(kept):
+        if not self.count:
             return {}
-        return {stage: Distribution.of(kept[:, column]) for column, stage in enumerate(STAGES)}
+        return {stage: Distribution.of(values) for stage, values in self.durations().items()}
 
 
 class LatencyReport(NamedTuple):
     """Hold what one run measured. All durations are nanoseconds.
 
     `stages` is steady state only; `bare` is the engine called again on the tensors it holds,
-    interleaved with the frames; `dropped` counts frames by cause.
+    interleaved with the frames; `dropped` counts frames by cause. `durations` are what the
+    distributions are made of, and by ``step`` what each frame took of the whole time; they are
+    for requirements, and no part of the JSON.
     """
 
     frames: int
@@ -94,6 +100,7 @@ class LatencyReport(NamedTuple):
     bare: Distribution | None = None
     dropped: Mapping[str, int] = MappingProxyType({})
     peak_memory_bytes: int | None = None
+    durations: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
 
     @property
     def frames_per_second(self) -> float:

@@ -70,6 +70,10 @@ class Model:
         start = perf_counter_ns()
         # Into the engine's own memory: the tensor need not be copied there.
         self.preprocessor(frame.pixels, frame.order, self.backend.borrow_input())
+        return self.finish(frame, perf_counter_ns() - start)
+
+    def finish(self, frame: Frame, preprocess_ns: int) -> Result:
+        """Return the result for `frame`, whose tensor the engine's input holds already."""
         prepared = perf_counter_ns()
         raw, *self._kept = self.backend.run(1 + self.keep_features)
         inferred = perf_counter_ns()
@@ -83,7 +87,7 @@ class Model:
         done = perf_counter_ns()
         timing = Timing(
             capture_ns=frame.capture_ns,
-            preprocess_ns=prepared - start,
+            preprocess_ns=preprocess_ns,
             infer_ns=inferred - prepared,
             postprocess_ns=done - inferred,
             age_ns=done - frame.captured_ns,

@@ -1,7 +1,8 @@
 """Carry frames from a source through a model to the sinks, and count what is lost on the way.
 
 A live source is read by a thread of its own into a slot that holds the newest frame only: what
-is shown is always recent, and frames that nobody had time for are counted, not queued.
+is shown is always recent, and frames that nobody had time for are counted, not queued. Of a file
+every frame counts; with `overlap` a thread reads and preprocesses ahead of the engine.
 """
 
 from __future__ import annotations
@@ -9,18 +10,31 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from enum import Enum
+from itertools import chain, islice
 from time import perf_counter_ns
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.model import Model
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sources import Source
+from mejiro_runtime.sources.base import Interruptible, Outage
 from mejiro_runtime.types import Frame, Result
+
+if TYPE_CHECKING:
+    from mejiro_runtime.overlap import Ahead
 
 DROPPED_OLDER = "a newer frame came"
 CLOSE_TIMEOUT_S = 5.0
+
+
+class Policy(str, Enum):
+    """Name which frames of a source reach the model."""
+
+    NEWEST = "newest"  # those that are the newest when the model is free, as a camera wants it
+    EVERY = "every"  # all, in order; the source waits
 
 
 class NewestSlot:
@@ -76,32 +90,81 @@ class Step(NamedTuple):
 class Pipeline:
     """Run frames through a model; a context manager that opens the source and closes all.
 
-    Every frame of a file counts; of a live source only the newest does, and `dropped` counts the
-    others by cause.
+    Without a `policy`, the newest frame of a live source counts, and every frame of others.
+    `dropped` counts the frames that did not, by cause. `overlap` is for the policy `every`. The
+    model may be exchanged between two steps, but with `overlap`.
     """
 
-    def __init__(self, source: Source, model: Model, sinks: Sequence[Sink] = ()) -> None:
+    def __init__(
+        self,
+        source: Source,
+        model: Model,
+        sinks: Sequence[Sink] = (),
+        *,
+        policy: Policy | None = None,
+        overlap: bool = False,
+    ) -> None:
         self.source = source
         self.model = model
         self.sinks = tuple(sinks)
+        self.policy = policy or (Policy.NEWEST if source.live else Policy.EVERY)
+        self.overlap = overlap and self.policy is Policy.EVERY
         self._slot = NewestSlot()
         self._thread: threading.Thread | None = None
+        self._ahead: Ahead | None = None
 
     @property
     def dropped(self) -> dict[str, int]:
         """Frames that were captured and never reached the model, by cause."""
         return {DROPPED_OLDER: self._slot.dropped} if self._slot.dropped else {}
 
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """When the source gave nothing and why, the newest last; empty if it tells of none."""
+        return tuple(self.source.outages) if isinstance(self.source, Interruptible) else ()
+
+    @property
+    def outage(self) -> Outage | None:
+        """The outage that lasts now, if the source is lost."""
+        outages = self.outages
+        return outages[-1] if outages and outages[-1].ended_ns is None else None
+
     def steps(self, limit: int | None = None) -> Iterator[Step]:
-        """Give a step for each frame, at most `limit`; the work is done as it is asked for."""
-        frames = self._slot.frames() if self.source.live else self.source.frames()
-        # islice stops without asking for the frame after the last: a camera would be waited for.
-        for frame in islice(frames, limit):
-            result = self.model(frame)
+        """Give a step for each frame, at most `limit`; the work is done as it is asked for.
+
+        Ends with the source, or when a sink raises EndOfRun; the other sinks still get that frame.
+        """
+        for frame, result in self._results(limit):
             start = perf_counter_ns()
+            end = False
             for sink in self.sinks:
-                sink.show(frame, result)
+                try:
+                    sink.show(frame, result)
+                except EndOfRun:
+                    end = True
             yield Step(result, perf_counter_ns() - start)
+            if end:
+                return
+
+    def _results(self, limit: int | None) -> Iterator[tuple[Frame, Result]]:
+        newest = self.policy is Policy.NEWEST
+        frames = self._slot.frames() if newest else self.source.frames()
+        # islice stops without asking for the frame after the last: a camera would be waited for.
+        frames = islice(frames, limit)
+        if self.overlap:
+            # The first frame alone: of a single picture nothing is to be had by a second thread.
+            first, second = next(frames, None), None
+            if first is not None:
+                yield first, self.model(first)
+                second = next(frames, None)
+            if second is not None:
+                from mejiro_runtime.overlap import Ahead
+
+                self._ahead = Ahead(chain([second], frames), self.model)
+                yield from self._ahead.results()
+            return
+        for frame in frames:
+            yield frame, self.model(frame)
 
     def _capture(self) -> None:
         error: BaseException | None = None
@@ -116,7 +179,7 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self.source.__enter__()
-        if self.source.live:
+        if self.policy is Policy.NEWEST:
             self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
             self._thread.start()
         return self
@@ -139,10 +202,12 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        ended = self._ahead is None or self._ahead.close(CLOSE_TIMEOUT_S)
         if self._thread is not None:
             self._thread.join(timeout=CLOSE_TIMEOUT_S)
-            if self._thread.is_alive():
-                # A camera that hangs must not keep the program from ending, and taking it away
-                # from a thread that still reads it would crash; it goes when the program does.
-                return
+            ended = ended and not self._thread.is_alive()
+        if not ended:
+            # A camera that hangs must not keep the program from ending, and taking it away
+            # from a thread that still reads it would crash; it goes when the program does.
+            return
         self.source.__exit__(kind, error, trace)

@@ -82,3 +82,24 @@ def test_a_thread_that_may_set_no_handler_sets_none() -> None:
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.fixture
+def terminable() -> Iterator[None]:
+    """Put the system's own answer to SIGTERM in place, and what was there back."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_sigterm_is_handled_as_ctrl_c_is(terminable: None) -> None:
+    interrupts.end_well_on_sigterm()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        signal.raise_signal(signal.SIGTERM)
+    assert isinstance(caught.value, interrupts.Terminated)
+
+
+def test_a_sigterm_of_another_meaning_keeps_it(terminable: None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    interrupts.end_well_on_sigterm()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

@@ -100,7 +100,13 @@ def test_an_altered_bundle_runs_nothing(real_bundle: Path, copy_of) -> None:
 
 
 @pytest.mark.parametrize("source", ["synthetic:64x48", "synthetic:64x48@200"])
-def test_ctrl_c_ends_with_a_summary_and_130(real_bundle: Path, source: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, -signal.SIGTERM, "terminated")],
+)
+def test_a_signal_ends_with_a_summary_and_its_code(
+    real_bundle: Path, source: str, number: int, code: int, said: str
+) -> None:
     process = subprocess.Popen(
         command("run", str(real_bundle), "--source", source, "--json"),
         stdout=subprocess.PIPE,
@@ -110,12 +116,12 @@ def test_ctrl_c_ends_with_a_summary_and_130(real_bundle: Path, source: str) -> N
     )
     assert process.stdout is not None
     first = [process.stdout.readline() for _ in range(3)]
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     # `communicate` would lose what `readline` has read ahead, so the same stream reads on.
     assert process.stderr is not None
     out, err = process.stdout.read(), process.stderr.read()
-    assert process.wait(timeout=WAIT_S) == 130
-    assert err == "mejiro-run: interrupted\n"
+    assert process.wait(timeout=WAIT_S) == code
+    assert err == f"mejiro-run: {said}\n"
     lines = [json.loads(line) for line in [*first, *out.splitlines()]]
     assert "summary" in lines[-1]
     # The signal may come between a frame's line and its being counted.

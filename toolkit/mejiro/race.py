@@ -13,16 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import perf_counter_ns
 
-import numpy as np
-
 from mejiro.errors import UsageError
 from mejiro.model import Artifact
+from mejiro_runtime.intervals import Ratio, median_ratio
 from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.sources.synthetic import SyntheticSource
 from mejiro_runtime.types import Frame
 
+__all__ = ["Conditions", "Pace", "Ratio", "compare_paces", "median_ratio", "race"]
+
 FRAME_WIDTH, FRAME_HEIGHT = 640, 480
-RESAMPLES = 2000
 DEFAULT_ROUNDS, DEFAULT_FRAMES = 15, 20
 _FRAMES = 4
 _WARMUP_ROUNDS = 1
@@ -70,42 +70,6 @@ class Pace:
     def median_ns(self) -> int:
         """The median over the rounds, from frame to label."""
         return round(statistics.median(self.label_ns))
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Hold the duration of one file over that of another: the median over rounds.
-
-    `low` and `high` bound it in 95 of 100 cases: the percentile bootstrap of that median over the
-    rounds (Efron 1979), drawn with a fixed seed.
-    """
-
-    median: float
-    low: float
-    high: float
-
-    @property
-    def faster(self) -> bool:
-        """Whether the first file is faster, beyond what chance does."""
-        return self.high < 1.0
-
-    @property
-    def slower(self) -> bool:
-        """Whether the first file is slower, beyond what chance does."""
-        return self.low > 1.0
-
-    @property
-    def differs(self) -> bool:
-        """Whether there is a difference at all, beyond what chance does."""
-        return self.faster or self.slower
-
-
-def median_ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """Compare two ways, each with one figure a round, in the same order of rounds."""
-    by_round = np.asarray(above, dtype=np.float64) / np.asarray(below, dtype=np.float64)
-    drawn = np.random.default_rng(0).integers(0, by_round.size, (RESAMPLES, by_round.size))
-    low, high = np.percentile(np.median(by_round[drawn], axis=1), [2.5, 97.5])
-    return Ratio(float(np.median(by_round)), float(low), float(high))
 
 
 def compare_paces(one: Pace, other: Pace) -> Ratio:

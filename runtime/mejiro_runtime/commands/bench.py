@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mejiro_runtime.bench import measure
+from mejiro_runtime.bench import measure, measure_overlap
 from mejiro_runtime.commands.opening import check_positive, context, open_chosen
-from mejiro_runtime.commands.printing import print_report, write_json
+from mejiro_runtime.commands.printing import print_overlap, print_report, write_json
 from mejiro_runtime.sources import open_source
 
 
@@ -17,9 +17,12 @@ def execute(options: argparse.Namespace) -> int:
     bundle, model, load_ns = open_chosen(options)
     with model:
         report = measure(source, model, frames=options.frames, load_ns=load_ns)
+        overlap = measure_overlap(source, model, frames=options.frames)
         about = context(bundle, model, source.description)
     if options.json:
-        write_json({**about, **report.to_json()})
+        write_json({**about, **report.to_json(), "overlap": overlap and overlap.to_json()})
     else:
         print_report(about, report)
+        if overlap is not None:
+            print_overlap(overlap)
     return 0

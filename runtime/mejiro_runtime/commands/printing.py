@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mejiro_runtime.latency import Distribution, LatencyReport
 from mejiro_runtime.sinks.console import format_ms
+
+if TYPE_CHECKING:
+    from mejiro_runtime.bench import Overlap
+    from mejiro_runtime.intervals import Ratio
 
 
 def write(text: str = "") -> None:
@@ -56,3 +60,16 @@ def print_report(context: dict[str, Any], report: LatencyReport) -> None:
 def _row(value: Distribution) -> str:
     numbers = (value.p50_ns, value.p90_ns, value.p99_ns, value.max_ns)
     return "".join(f"{format_ms(number):>9}" for number in numbers)
+
+
+def print_overlap(overlap: Overlap) -> None:
+    """Write what reading ahead of the engine bought."""
+    write(
+        f"  reading ahead of the engine: {overlap.with_overlap:.1f} frames a second, "
+        f"{overlap.without:.1f} without, {overlap.bare:.1f} of the bare engine; "
+        f"a gain of {_interval(overlap.gain)} ×, {_interval(overlap.of_bare)} of the bare engine"
+    )
+
+
+def _interval(ratio: Ratio) -> str:
+    return f"{ratio.median:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"

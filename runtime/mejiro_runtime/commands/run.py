@@ -13,7 +13,6 @@ from mejiro_runtime import telemetry
 from mejiro_runtime.commands.opening import check_positive, context, open_chosen
 from mejiro_runtime.commands.printing import print_report, write_json
 from mejiro_runtime.commands.showing import open_sinks
-from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.latency import LatencyRecorder, LatencyReport
 from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
@@ -37,7 +36,7 @@ def execute(options: argparse.Namespace) -> int:
         sink = LinesSink(sys.stdout)
     recorder = LatencyRecorder()
     first_infer_ns: int | None = None
-    interrupted = False
+    interrupted: KeyboardInterrupt | None = None
     start = perf_counter_ns()
     with model, open_sinks(options, bundle, model, source) as more:
         pipeline = Pipeline(source, model, [sink, *more.sinks])
@@ -48,11 +47,9 @@ def execute(options: argparse.Namespace) -> int:
                     if first_infer_ns is None:
                         first_infer_ns = step.result.timing.infer_ns
                     recorder.add(step.result.timing, step.sink_ns)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as reason:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
-            interrupted = True
-        except EndOfRun:
-            pass  # a closed window is as good an end as the source's own
+            interrupted = reason
         report = LatencyReport(
             frames=recorder.count,
             elapsed_ns=perf_counter_ns() - start,
@@ -67,7 +64,7 @@ def execute(options: argparse.Namespace) -> int:
         write_json({"summary": {**about, **report.to_json()}}, indent=None)
     else:
         print_report(about, report)
-    if interrupted:
+    if interrupted is not None:
         sys.stdout.flush()
-        raise KeyboardInterrupt
+        raise interrupted
     return 0

@@ -13,7 +13,7 @@ class Sink(Protocol):
     """Take one result after another, in order; `close` is called once, also after a failure."""
 
     def show(self, frame: Frame, result: Result) -> None:
-        """Take one result and the frame it belongs to."""
+        """Take one result and the frame it belongs to; raise EndOfRun to end the run well."""
         ...
 
     def close(self) -> None:

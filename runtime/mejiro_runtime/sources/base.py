@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mejiro_runtime.types import Frame
 
@@ -44,3 +44,10 @@ class Source(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """Tell when a source that comes back by itself gave nothing, the newest last."""
+
+    outages: Sequence[Outage]
