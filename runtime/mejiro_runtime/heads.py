@@ -51,10 +51,10 @@ class AnchorGrid(NamedTuple):
 class DetectionSpec:
     """Say how boxes and scores are read from a detector's outputs.
 
-    `roles` are the places of the outputs of `ROLES` among all of the file's; empty means that
-    their shapes and names tell. Boxes that score below `threshold` are left out. Of boxes of one
-    class that overlap by more than `iou` (intersection over union) the best stays, and of all at
-    most `most`; a POSTPROCESSED file has done so itself.
+    `roles` are the places of the outputs of `ROLES` among all of the file's that are not state;
+    empty means that their shapes and names tell. Boxes that score below `threshold` are left
+    out. Of boxes of one class that overlap by more than `iou` (intersection over union) the best
+    stays, and of all at most `most`; a POSTPROCESSED file has done so itself.
 
     `sigmoid` says that logits are of each class by itself, not of one among all. `pixels` says
     that a YOLO head counts in pixels of the input, not in shares of it. An SSD head has anchors:

@@ -52,11 +52,15 @@ class Model:
         self._tensor = self.preprocessor.empty()
         self._memory: Memory | None = None
         _check_input(card, backend)
+        self.described = backend.outputs
         if card.state:
-            from mejiro_runtime.recurrence import Memory
+            from mejiro_runtime.recurrence import Memory, answers
 
             self._memory = Memory(card, backend)
-        self.reader = make_reader(card, backend.outputs, ReadOptions(top, threshold, smooth))
+            self.described = answers(
+                card, backend.outputs, [value.name for value in backend.outputs]
+            )
+        self.reader = make_reader(card, self.described, ReadOptions(top, threshold, smooth))
         self._remembers = self._memory is not None or self.reader.remembers
         self._last: tuple[str, int] | None = None
 
@@ -70,7 +74,7 @@ class Model:
         return self.preprocessor(frame.pixels, frame.order, self._tensor)
 
     def outputs(self, tensor: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Return all raw outputs for one input tensor."""
+        """Return the raw outputs, described by `described`, for one input tensor."""
         if self._memory is not None:
             return self._memory.infer(tensor)
         outputs = self.backend.infer(tensor)
@@ -93,7 +97,7 @@ class Model:
             )
         from mejiro_runtime.postprocess.classification import read_scores
 
-        return read_scores(raw, self.card.output, self.backend.outputs[0].quantization)
+        return read_scores(raw, self.card.output, self.described[0].quantization)
 
     def scores(self, frame: Frame) -> NDArray[np.float32]:
         """Return float32 probabilities (classes,) for one frame."""

@@ -32,6 +32,12 @@ def picture_place(card: ArtifactCard, inputs: tuple[TensorInfo, ...]) -> int:
     return left[0]
 
 
+def answers(card: ArtifactCard, outputs: tuple[Any, ...], names: list[str]) -> tuple[Any, ...]:
+    """Return those of `outputs`, called `names`, that are not given back: what there is to read."""
+    kept = {made for _, made in card.state}
+    return tuple(one for one, name in zip(outputs, names, strict=True) if name not in kept)
+
+
 class Memory:
     """Hold what the inputs of `card.state` are given next: zero at first, then outputs."""
 
@@ -49,6 +55,7 @@ class Memory:
                 )
             self._links.append((inputs[given], places[made]))
             _check_alike(card.file, backend.inputs[inputs[given]], backend.outputs[places[made]])
+        self._places = answers(card, tuple(range(len(places))), list(places))
         self._tensors: list[NDArray[Any]] = []
         self.reset()
 
@@ -57,12 +64,12 @@ class Memory:
         self._tensors = [_zero(value) for value in self._backend.inputs]
 
     def infer(self, tensor: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """Return all outputs for one picture, and keep those that are given back."""
+        """Return the outputs for one picture, but those of state: they are given back later."""
         self._tensors[self._picture] = tensor
         outputs = self._backend.infer(*self._tensors)
         for given, made in self._links:
             self._tensors[given] = outputs[made]
-        return outputs
+        return tuple([outputs[place] for place in self._places])
 
 
 def _zero(value: TensorInfo) -> NDArray[Any]:

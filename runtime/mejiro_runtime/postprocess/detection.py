@@ -26,18 +26,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# A golden frame without any box tells little: it counts as hardly decided.
-_EMPTY_MARGIN = 0.01
+# Golden frames tell more if boxes count that would not be shown: those that score this part of
+# the threshold, the best of them.
+_RECORDED_SHARE = 0.25
+_RECORDED_MOST = 20
 
 
 class BoxReader:
     """Read a detector; see `Reader`. A record is float32 (boxes, 6), best first.
 
-    A row is class, score, left, top, right, bottom, in pixels of the frame.
+    A row is class, score, left, top, right, bottom, in pixels of the frame. A record holds more
+    than is shown: see `_RECORDED_SHARE`.
     """
 
     remembers = False
-    unit = "score, or 1 - IoU, of a box"
+    unit = "score of a box"
 
     def __init__(
         self, card: ArtifactCard, outputs: tuple[TensorInfo, ...], options: ReadOptions
@@ -84,7 +87,8 @@ class BoxReader:
         self, outputs: Sequence[NDArray[Any]], height: int, width: int
     ) -> NDArray[np.float32]:
         """See `Reader.record`."""
-        return self._rows(outputs, height, width, self._threshold)
+        least = _RECORDED_SHARE * self._threshold
+        return self._rows(outputs, height, width, least)[:_RECORDED_MOST]
 
     def fits(self, recorded: NDArray[Any]) -> bool:
         """See `Reader.fits`."""
@@ -95,28 +99,33 @@ class BoxReader:
         return bool(np.isfinite(recorded).all() and known)
 
     def compare(self, made: NDArray[Any], recorded: NDArray[Any]) -> Gap:
-        """Return the farthest that any box is from its partner, by score or by 1 - IoU.
+        """Return the largest change of any box, in score.
 
-        A box without a partner is as far as its score is above the threshold: by so much it
-        would have to change. Which box is the best of two equal ones says nothing.
+        A box that moved loses of its score what it no longer overlaps. One without a partner has
+        changed by what its score is above the least that is recorded.
         """
         found = match(recorded, made)
         gaps = [
-            max(abs(float(recorded[one, 1] - made[other, 1])), 1 - share)
+            max(
+                abs(float(recorded[one, 1] - made[other, 1])),
+                float(recorded[one, 1]) * (1 - share),
+            )
             for one, other, share in found.pairs
         ]
-        lost = [recorded[one] for one in found.only_one]
-        new = [made[other] for other in found.only_other]
-        gaps += [max(0.0, float(row[1]) - self._threshold) for row in (*lost, *new)]
-        differ = sum(gap > 0 for gap in gaps)
-        return Gap(max(gaps, default=0.0), differ, len(gaps))
+        for rows, alone, others in (
+            (recorded, found.only_one, made),
+            (made, found.only_other, recorded),
+        ):
+            least = _RECORDED_SHARE * self._threshold
+            if len(others) >= _RECORDED_MOST:  # it may be the one too many
+                least = max(least, float(others[-1, 1]))
+            gaps += [max(0.0, float(rows[place, 1]) - least) for place in alone]
+        return Gap(max(gaps, default=0.0), sum(gap > 0 for gap in gaps), len(gaps))
 
     def margin(self, outputs: Sequence[NDArray[Any]], height: int, width: int) -> float:
-        """Return how far the score nearest to the threshold is from it."""
-        rows = self._rows(outputs, height, width, self._threshold / 2)
-        if not (rows[:, 1] >= self._threshold).any():
-            return _EMPTY_MARGIN
-        return _EMPTY_MARGIN + float(np.abs(rows[:, 1] - self._threshold).min())
+        """Return the best score: a frame in which nothing is seen tells least."""
+        rows = self.record(outputs, height, width)
+        return float(rows[0, 1]) if len(rows) else 0.0
 
 
 def find_roles(file: str, head: Head, outputs: tuple[TensorInfo, ...]) -> tuple[int, ...]:
@@ -125,9 +134,9 @@ def find_roles(file: str, head: Head, outputs: tuple[TensorInfo, ...]) -> tuple[
         return (0,)
     boxes = [p for p, value in enumerate(outputs) if len(value.shape) > 2 and value.shape[-1] == 4]
     if head is Head.SSD and len(outputs) >= 2:
-        named = [p for p in boxes if "box" in outputs[p].name.lower()]
-        first = named[0] if named else boxes[0] if boxes else 0
-        return (first, next(place for place in range(len(outputs)) if place != first))
+        named = [p for p in boxes if "box" in outputs[p].name.lower()] or boxes
+        if len(named) == 1:
+            return (named[0], next(p for p in range(len(outputs)) if p != named[0]))
     one = [p for p, value in enumerate(outputs) if prod(value.shape) == 1]
     flat = [p for p, v in enumerate(outputs) if p not in one and p not in boxes]
     if len(boxes) == len(one) == 1 and len(flat) == 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, prod
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,10 +115,13 @@ def map_region(
     over the frame's edge by less than a cell.
     """
     where = place(spec, height, width)
-    y, x = size[0] / spec.height, size[1] / spec.width  # cells of the map by pixel of the tensor
-    top, bottom = floor(where.top * y), ceil((where.top + where.inner_height) * y)
-    left, right = floor(where.left * x), ceil((where.left + where.inner_width) * x)
-    corners = np.array([[left / x, top / y, right / x, bottom / y]])
+    # In whole numbers: a rounded quotient would now and then be a cell too many.
+    top = where.top * size[0] // spec.height
+    bottom = -(-(where.top + where.inner_height) * size[0] // spec.height)
+    left = where.left * size[1] // spec.width
+    right = -(-(where.left + where.inner_width) * size[1] // spec.width)
+    corners = np.array([[left, top, right, bottom]])
+    corners = corners * ([spec.width, spec.height] * 2) / ([size[1], size[0]] * 2)
     box = Box(*to_frame(corners, spec, height, width, clip=False)[0].tolist())
     return slice(top, bottom), slice(left, right), box
 

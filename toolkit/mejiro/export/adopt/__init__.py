@@ -25,7 +25,7 @@ from mejiro.export.adopt.hints import Background, Hints
 from mejiro.export.adopt.maps import read_map
 from mejiro.export.adopt.onnx_file import read_onnx
 from mejiro.export.adopt.pixels import input_spec_for
-from mejiro.export.adopt.state import Links, find_state
+from mejiro.export.adopt.state import Links, find_state, without_state
 from mejiro.export.adopt.tflite import read_tflite
 from mejiro.export.adopt.trial import Trial, try_model
 from mejiro.model import Artifact
@@ -98,6 +98,7 @@ def adopt(
     format, data = _read(path)
     facts = READERS[format](data, path.name, input_spec)
     state, state_found = _require(facts, other)
+    facts = without_state(facts, state)
     spec, findings = input_spec_for(facts, input_spec, hints)
     if other.task is Task.CLASSIFICATION:
         _require_scores(facts)
@@ -106,7 +107,8 @@ def adopt(
     _refuse_overwriting(path, target, changed=bool(facts.changes))
     with _writing_to(out), replacing(card_path(target)) as card_file, replacing(target) as copy:
         copy.write_bytes(facts.data)
-        trial = try_model(copy, format, spec, name=path.name, picture=facts.picture)
+        kept = [made for _, made in state]
+        trial = try_model(copy, format, spec, name=path.name, picture=facts.picture, state=kept)
         output, labels, more = _output(facts, trial, labels, hints, other)
         if input_spec is None and other.task is not Task.CLASSIFICATION:
             spec, fitted = _fit_frame(spec, output, hints)

@@ -64,10 +64,11 @@ def read_boxes(
     """Return how the outputs are read, a label for each class, and how both were found."""
     if hints.scores is not None:
         raise UsageError("--scores is for classifiers; a detector's scores take --activation")
-    outputs = _without_state(facts, trial)
-    head = boxes.head or _head(facts, outputs, labels)
+    head = boxes.head or _head(facts, [one.shape for one in trial.outputs], labels)
     infos = tuple(TensorInfo(one.name, one.shape, one.dtype) for one in trial.outputs)
-    roles = boxes.roles or facts.roles or _roles(facts, head, outputs, infos)
+    roles = boxes.roles or facts.roles or find_roles(facts.name, head, infos)
+    if max(roles) >= len(infos):
+        raise UsageError(f"{facts.name} has {len(infos)} outputs, --roles names {max(roles)}")
     labels, background, why = _fit_labels(facts, head, labels, hints)
     scores, sigmoid, scores_why = _scores(head, [trial.outputs[p] for p in roles], boxes, facts)
     pixels, unit_why = _unit(head, trial.outputs[roles[0]], boxes)
@@ -98,24 +99,13 @@ def read_boxes(
     return output, labels, findings
 
 
-def _without_state(facts: ModelFacts, trial: Trial) -> list[int]:
-    """Return the places of the outputs that are not given back to an input."""
-    others = {(i.shape, i.dtype) for place, i in enumerate(facts.inputs) if place != facts.picture}
-    return [p for p, one in enumerate(trial.outputs) if (one.shape, one.dtype) not in others]
-
-
-def _shown(trial: list[TriedOutput]) -> str:
-    return ", ".join(f"{one.dtype} {list(one.shape)}" for one in trial[:8])
-
-
-def _head(facts: ModelFacts, outputs: Any, labels: tuple[Label, ...]) -> Head:
+def _head(facts: ModelFacts, shapes: list[tuple[int, ...]], labels: tuple[Label, ...]) -> Head:
     """Return the head that the operators and the shapes tell; raises UsageError."""
-    shapes = [facts.outputs[place].shape for place in outputs]
-    if facts.roles or len(outputs) == 4:
+    if facts.roles or len(shapes) == 4:
         return Head.POSTPROCESSED
-    if len(outputs) == 2 and any(shape[-1:] == (4,) for shape in shapes):
+    if len(shapes) == 2 and any(shape[-1:] == (4,) for shape in shapes):
         return Head.SSD
-    if len(outputs) == 1:
+    if len(shapes) == 1:
         for head, values in ((Head.YOLO, 4), (Head.YOLO_OBJECTNESS, 5)):
             if values + len(labels) in shapes[0][-2:]:
                 return head
@@ -127,14 +117,6 @@ def _head(facts: ModelFacts, outputs: Any, labels: tuple[Label, ...]) -> Head:
         f"{facts.name} gives {', '.join(str(list(shape)) for shape in shapes)}, which does not "
         f"tell its head; give --head {'|'.join(head.value for head in Head)} and --roles"
     )
-
-
-def _roles(
-    facts: ModelFacts, head: Head, outputs: list[int], infos: tuple[TensorInfo, ...]
-) -> tuple[int, ...]:
-    """Return the places of the head's outputs, among all outputs of the file."""
-    found = find_roles(facts.name, head, tuple(infos[place] for place in outputs))
-    return tuple(outputs[place] for place in found)
 
 
 def _fit_labels(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mejiro.errors import UsageError
 from mejiro.export.adopt.facts import ModelFacts, TensorFacts, shown
 from mejiro_runtime.errors import ModelError
@@ -28,6 +30,17 @@ def find_state(facts: ModelFacts, given: Links) -> tuple[Links, list[str]]:
     why = [f"state: {shown(made)} goes into {shown(one)} with the next frame"
            for one, made in links.items()]  # fmt: skip
     return tuple(links.items()), why
+
+
+def without_state(facts: ModelFacts, links: Links) -> ModelFacts:
+    """Return the same facts of the outputs that are not given back."""
+    kept = {made for _, made in links}
+    left = [place for place, out in enumerate(facts.outputs) if out.name not in kept]
+    return replace(
+        facts,
+        outputs=tuple(facts.outputs[place] for place in left),
+        roles=tuple(left.index(place) for place in facts.roles if place in left),
+    )
 
 
 def _check_given(facts: ModelFacts, others: list[TensorFacts], given: Links) -> None:

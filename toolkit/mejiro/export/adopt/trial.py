@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,10 +58,19 @@ class Trial:
     outputs: tuple[TriedOutput, ...] = ()
 
 
-def try_model(path: Path, format: Format, spec: InputSpec, *, name: str, picture: int = 0) -> Trial:
+def try_model(
+    path: Path,
+    format: Format,
+    spec: InputSpec,
+    *,
+    name: str,
+    picture: int = 0,
+    state: Sequence[str] = (),
+) -> Trial:
     """Run the file `path` on a few frames in a child process; `name` stands for it in messages.
 
-    The frames go into the input at the place `picture`, zeros into all others.
+    The frames go into the input at the place `picture`, zeros into all others; the outputs called
+    as in `state` are left out of what is told.
 
     Raises ModelError if its engine refuses it, crashes, or takes longer than `TIMEOUT_S`, or if
     its scores are not finite, and MissingPackage or BackendError if there is no engine.
@@ -68,7 +78,7 @@ def try_model(path: Path, format: Format, spec: InputSpec, *, name: str, picture
     request = parse_request(None, format, threads=1)
     BACKENDS[backend_for(format)].load().choose(request)  # a missing engine is said at once
     task: dict[str, Any] = {"path": str(path), "format": format.value, "input": spec.to_json()}
-    task["picture"] = picture
+    task |= {"picture": picture, "state": list(state)}
     try:
         done = subprocess.run(
             child_command("mejiro.export.adopt.trial"),
@@ -149,13 +159,17 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
             f"{spec.dtype.value} {list(spec.shape)}; export it again"
         )
     tensors = [np.zeros([max(1, n) for n in i.shape], i.dtype) for i in backend.inputs]
+    told = [info for info in backend.outputs if info.name not in task["state"]]
+    if not told:
+        raise ModelError(f"{task['path']} gives nothing but its state; it cannot be adopted")
     sums: list[float] = []
     outputs: list[list[Any]] = []
     raw: tuple[Any, ...] = ()
     for frame in _frames(spec):
         tensors[task["picture"]] = preprocess(frame, PixelOrder.RGB, spec)
-        raw = backend.infer(*tensors)
-        values = [_real(one, info, task) for one, info in zip(raw, backend.outputs, strict=True)]
+        every = backend.infer(*tensors)
+        raw = tuple(every[backend.outputs.index(info)] for info in told)
+        values = [_real(one, info, task) for one, info in zip(raw, told, strict=True)]
         sums.append(float(values[0].sum()))
         outputs.append(values)
     return {
@@ -165,7 +179,7 @@ def run(task: dict[str, Any]) -> dict[str, Any]:
         "lowest": min(float(values[0].min()) for values in outputs),
         "engine": str(backend.info),
         "outputs": [
-            _described(backend.outputs[place].name, raw[place], [each[place] for each in outputs])
+            _described(told[place].name, raw[place], [each[place] for each in outputs])
             for place in range(len(raw))
         ],
     }
