@@ -31,13 +31,13 @@ def fit_columns(text: str, columns: int) -> str:
     return text
 
 
-def answers(result: Result) -> list[tuple[float, str]]:
-    """Return what was seen, each with its score, or its share of the picture."""
+def answers(result: Result) -> list[tuple[str, float, str]]:
+    """Return the name of what was seen, its score, or its share of the picture, and where."""
     if result.boxes is not None:
-        return [(one.score, f"{one.label.short} {_corners(one)}") for one in result.boxes]
+        return [(one.label.short, one.score, f" {_corners(one)}") for one in result.boxes]
     if result.mask is not None:
-        return [(share, label.short) for label, share in result.mask.shares]
-    return [(one.score, one.label.short) for one in result.top]
+        return [(label.short, share, "") for label, share in result.mask.shares]
+    return [(one.label.short, one.score, "") for one in result.top]
 
 
 def _corners(found: Detection) -> str:
@@ -51,10 +51,10 @@ def in_one_line(result: Result) -> str:
     if not seen:
         return "nothing"
     if result.mask is not None:
-        return ", ".join(f"{name} {100 * share:.1f}%" for share, name in seen[:ROWS])
+        return ", ".join(f"{name} {100 * share:.1f}%" for name, share, _ in seen[:ROWS])
     shown = seen[: 1 if result.boxes is None else ROWS]
     left = "" if result.boxes is None or len(seen) <= ROWS else f", and {len(seen) - ROWS} more"
-    return ", ".join(f"{name} {score:.3f}" for score, name in shown) + left
+    return ", ".join(f"{name} {score:.3f}{where}" for name, score, where in shown) + left
 
 
 class LinesSink:
@@ -110,9 +110,9 @@ class TableSink:
             "   ".join(f"{name} {format_ms(value)}" for name, value in stages) + " ms",
         ]
         seen = answers(result)
-        for score, name in seen if result.boxes is None else seen[:ROWS]:
+        for name, score, where in seen if result.boxes is None else seen[:ROWS]:
             bar = "█" * round(score * BAR_CELLS)
-            lines.append(f"{score:6.3f} {bar:<{BAR_CELLS}} {name}")
+            lines.append(f"{score:6.3f} {bar:<{BAR_CELLS}} {name}{where}")
         width = self._columns()
         up = f"\x1b[{self._drawn_lines}A" if self._drawn_lines else ""
         body = "".join(f"\x1b[2K{fit_columns(line, width)}\n" for line in lines)
