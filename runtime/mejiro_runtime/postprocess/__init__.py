@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mejiro_runtime.card import ArtifactCard, Task
 from mejiro_runtime.errors import ModelError, UsageError
-from mejiro_runtime.postprocess.protocol import Findings, Gap, Reader, ReadOptions
 
 if TYPE_CHECKING:
+    from mejiro_runtime.postprocess.protocol import Reader
     from mejiro_runtime.preprocess import TensorInfo
 
-__all__ = ["READERS", "Findings", "Gap", "ReadOptions", "Reader", "make_reader"]
+__all__ = ["READERS", "ReadOptions", "make_reader"]
 
 # Task -> the module that offers ``make_reader(card, outputs, options)``, imported when it is used.
 READERS: dict[Task, str] = {
@@ -20,6 +20,20 @@ READERS: dict[Task, str] = {
     Task.DETECTION: "mejiro_runtime.postprocess.detection",
     Task.SEGMENTATION: "mejiro_runtime.postprocess.segmentation",
 }
+
+
+class ReadOptions(NamedTuple):
+    """Hold what a user may choose of the answers; each task takes what it knows.
+
+    `top` classes are given at most. What scores below `threshold` (0..1) is left out; None means
+    all of a classifier's, and for a detector what its card says. `smooth` is the number of
+    frames after which a classifier's answer to one frame counts half; None means that each
+    frame is answered by itself.
+    """
+
+    top: int = 5
+    threshold: float | None = None
+    smooth: float | None = None
 
 
 def make_reader(

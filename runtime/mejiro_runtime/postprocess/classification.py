@@ -9,7 +9,7 @@ import numpy as np
 
 from mejiro_runtime.card import ArtifactCard, OutputSpec, Scores
 from mejiro_runtime.errors import ModelError
-from mejiro_runtime.postprocess.protocol import Findings, Gap, ReadOptions
+from mejiro_runtime.postprocess import ReadOptions
 from mejiro_runtime.preprocess import Quantization, TensorInfo
 from mejiro_runtime.types import Classification, Label
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from mejiro_runtime.postprocess.protocol import Findings, Gap
 
 
 def read_scores(
@@ -141,6 +143,8 @@ class ClassReader:
 
     def compare(self, made: NDArray[Any], recorded: NDArray[Any]) -> Gap:
         """Return the largest difference of any class's probability, and the other first answer."""
+        from mejiro_runtime.postprocess.protocol import Gap
+
         gap = np.abs(made - recorded)
         names = [self._labels[self._first(scores)].short for scores in (recorded, made)]
         answer = f"{names[0]} became {names[1]}"

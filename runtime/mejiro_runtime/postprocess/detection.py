@@ -14,9 +14,9 @@ import numpy as np
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.heads import ROLES, DetectionSpec, Head
+from mejiro_runtime.postprocess import ReadOptions
 from mejiro_runtime.postprocess.decoding import Decoder
 from mejiro_runtime.postprocess.overlap import areas, match, suppress
-from mejiro_runtime.postprocess.protocol import Findings, Gap, ReadOptions
 from mejiro_runtime.postprocess.regions import to_frame
 from mejiro_runtime.preprocess import TensorInfo
 from mejiro_runtime.types import Box, Detection
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from mejiro_runtime.postprocess.protocol import Findings, Gap
 
 # Golden frames tell more if boxes count that would not be shown: those that score this part of
 # the threshold, the best of them.
@@ -104,6 +106,8 @@ class BoxReader:
         A box that moved loses of its score what it no longer overlaps. One without a partner has
         changed by what its score is above the least that is recorded.
         """
+        from mejiro_runtime.postprocess.protocol import Gap
+
         found = match(recorded, made)
         gaps = [
             max(

@@ -1,4 +1,7 @@
-"""Say what every task's reader must offer: from raw outputs to what was seen in the frame."""
+"""Say what every task's reader must offer: from raw outputs to what was seen in the frame.
+
+Types alone, and what only a verification makes: no start pays for them.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,6 @@ if TYPE_CHECKING:
 Findings: TypeAlias = (
     "tuple[tuple[Classification, ...], tuple[Detection, ...] | None, Segmentation | None]"
 )
-
-
-class ReadOptions(NamedTuple):
-    """Hold what a user may choose of the answers; each task takes what it knows.
-
-    `top` classes are given at most. What scores below `threshold` (0..1) is left out; None means
-    all of a classifier's, and for a detector what its card says. `smooth` is the number of
-    frames after which a classifier's answer to one frame counts half; None means that each
-    frame is answered by itself.
-    """
-
-    top: int = 5
-    threshold: float | None = None
-    smooth: float | None = None
 
 
 class Gap(NamedTuple):

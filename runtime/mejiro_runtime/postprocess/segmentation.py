@@ -9,7 +9,7 @@ import numpy as np
 
 from mejiro_runtime.card import ArtifactCard, Scores
 from mejiro_runtime.errors import ModelError
-from mejiro_runtime.postprocess.protocol import Findings, Gap, ReadOptions
+from mejiro_runtime.postprocess import ReadOptions
 from mejiro_runtime.postprocess.regions import to_frame
 from mejiro_runtime.preprocess import InputSpec, TensorInfo, place
 from mejiro_runtime.types import Box, Segmentation
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from mejiro_runtime.postprocess.protocol import Findings, Gap
 
 # What `at_frame_size` writes where the model did not look.
 UNSEEN = 255
@@ -93,6 +95,8 @@ class MaskReader:
 
     def compare(self, made: NDArray[Any], recorded: NDArray[Any]) -> Gap:
         """Return the share of places that are of another class, and the other largest class."""
+        from mejiro_runtime.postprocess.protocol import Gap
+
         differ = int((made != recorded).sum())
         most = [int(np.bincount(one.reshape(-1)).argmax()) for one in (recorded, made)]
         names = [self._labels[index].short for index in most]

@@ -22,7 +22,7 @@ from mejiro_runtime.golden import machine
 from mejiro_runtime.kernels import NumpyKernel, Pixels
 from mejiro_runtime.manifest import Tolerance
 from mejiro_runtime.model import Model, open_model
-from mejiro_runtime.postprocess import Reader
+from mejiro_runtime.postprocess.protocol import Reader
 from mejiro_runtime.types import Frame, PixelOrder
 
 GOLDEN_FRAMES = 8
