@@ -7,6 +7,8 @@ the folder through MEJIRO_TEST_FIXTURES. It holds
     full-integer/   colours-int8.tflite with uint8 at both ends
     features/       colours-int8.{tflite,onnx} that give the last feature map as well
     bundle/         a bundle of the four models
+    tasks/          tiny detectors, segmentations and a recurrent model; see make_task_fixtures.py
+    detection/ segmentation/ recurrent/   bundles of them
     odd/            files that load but are no classifiers of one picture, or fail when they run
 """
 
@@ -21,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from make_task_fixtures import make_task_fixtures
 from mejiro.bundle import BundleOptions, write_bundle
 from mejiro.data.calibration import calibration_from_folder
 from mejiro.export import Exporter, export_with
@@ -180,6 +183,7 @@ def make_fixtures(out: Path) -> None:
             export_with(seeing, format=format, precision=Precision.INT8, out=root / "features")
         options = BundleOptions(name="colours", golden=Path(scratch) / "pictures")
         write_bundle(artifacts, root / "bundle", options=options)
+        make_task_fixtures(root, Path(scratch))
         (root / "odd").mkdir()
         write_odd_tflite(root / "odd")
         write_odd_onnx(root / "odd")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mejiro_runtime.errors import ModelError, SpecError
 from mejiro_runtime.fields import Fields, read_json
@@ -17,8 +17,12 @@ from mejiro_runtime.files import sha256_of
 from mejiro_runtime.preprocess import InputSpec
 from mejiro_runtime.types import Label
 
-# Cards without features are written as schema 1, which older runtimes read.
-CARD_SCHEMA = 2
+if TYPE_CHECKING:
+    from mejiro_runtime.heads import DetectionSpec
+
+# 2 brought features, 3 tasks other than classification, and state. A card is written in the
+# lowest schema that holds what it says, so that older runtimes read what they can run.
+CARD_SCHEMA = 3
 
 
 class Format(str, Enum):
@@ -41,17 +45,24 @@ class Task(str, Enum):
     """Name what a model does, which decides how its output is read."""
 
     CLASSIFICATION = "classification"
+    DETECTION = "detection"
+    SEGMENTATION = "segmentation"
 
 
 class Scores(str, Enum):
-    """Say what a classifier's output holds."""
+    """Say what a model's scores are."""
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"  # softmax is still to be taken
 
 
 class OutputSpec(NamedTuple):
-    """Say how to read a model's first output, (1, classes) of any dtype; further axes have size 1.
+    """Say how to read a model's outputs, of any dtype.
+
+    A classifier's first output is (1, classes); further axes have size 1. A detector's outputs
+    are as `detection` says. A segmentation's first output is (1, height, width, classes) or
+    (1, classes, height, width), with a single score for two classes too, or, if `indices`,
+    (1, height, width) with the number of the class.
 
     Integer outputs are read through the quantization that the file itself states. `background`
     is the index of a class that stands for "none of them" and is never an answer, or None.
@@ -60,14 +71,21 @@ class OutputSpec(NamedTuple):
     task: Task = Task.CLASSIFICATION
     scores: Scores = Scores.PROBABILITIES
     background: int | None = None
+    detection: DetectionSpec | None = None
+    indices: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {
+        value: dict[str, Any] = {
             "task": self.task.value,
             "scores": self.scores.value,
             "background": self.background,
         }
+        if self.detection is not None:
+            value["detection"] = self.detection.to_json()
+        if self.task is Task.SEGMENTATION:
+            value["indices"] = self.indices
+        return value
 
     @classmethod
     def from_json(cls, value: Any) -> OutputSpec:
@@ -78,10 +96,18 @@ class OutputSpec(NamedTuple):
             isinstance(background, bool) or not isinstance(background, int)
         ):
             raise SpecError(f"output background must be an index, found {background!r}")
+        task = fields.choice("task", Task)
+        detection = None
+        if task is Task.DETECTION:
+            from mejiro_runtime.heads import DetectionSpec
+
+            detection = DetectionSpec.from_json(fields.mapping("detection"))
         spec = cls(
-            task=fields.choice("task", Task),
+            task=task,
             scores=fields.choice("scores", Scores),
             background=background,
+            detection=detection,
+            indices=fields.flag("indices") if task is Task.SEGMENTATION else False,
         )
         fields.finish()
         return spec
@@ -97,6 +123,9 @@ class ArtifactCard:
 
     `features` is (height, width, channels) of the second output, float32, where there is one: the
     map whose mean is classified. `head_sha256` is then that of `head_path`.
+
+    `state` names, for each input but the picture, the output that it is given with the next
+    picture of a stream: (input, output). At the start of a stream such inputs are zero.
     """
 
     file: str
@@ -111,6 +140,7 @@ class ArtifactCard:
     evaluation: dict[str, Any] | None = None
     features: tuple[int, ...] = ()
     head_sha256: str = ""
+    state: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.file in ("", "..") or Path(self.file).name != self.file:
@@ -119,6 +149,14 @@ class ArtifactCard:
             raise SpecError(f"features have height, width and channels, found {self.features}")
         if bool(self.features) != bool(self.head_sha256):
             raise SpecError("features and head_sha256 go together; give both or neither")
+        task = self.output.task
+        if self.features and task is not Task.CLASSIFICATION:
+            raise SpecError(f"only a classifier has features, found them for {task.value}")
+        if (task is Task.DETECTION) != (self.output.detection is not None):
+            raise SpecError("a detector's card says how its boxes are read, and no other does")
+        for names in zip(*self.state, strict=True):
+            if len(set(names)) != len(names):
+                raise SpecError(f"state names an input or output twice: {', '.join(names)}")
         background = self.output.background
         if background is not None and self.labels and not 0 <= background < len(self.labels):
             raise SpecError(
@@ -130,10 +168,16 @@ class ArtifactCard:
         """The file's name without its ending: how reports and `--artifact` speak of it."""
         return Path(self.file).stem
 
+    @property
+    def _schema(self) -> int:
+        if self.state or self.output.task is not Task.CLASSIFICATION:
+            return 3
+        return 2 if self.features else 1
+
     def to_json(self, *, labels: bool = True) -> dict[str, Any]:
         """Return plain JSON values; a bundle, whose labels stand once, leaves `labels` out."""
         value: dict[str, Any] = {
-            "schema": CARD_SCHEMA if self.features else 1,
+            "schema": self._schema,
             "file": self.file,
             "format": self.format.value,
             "precision": self.precision.value,
@@ -146,6 +190,8 @@ class ArtifactCard:
         }
         if self.features:
             value |= {"features": list(self.features), "head_sha256": self.head_sha256}
+        if self.state:
+            value["state"] = [{"input": given, "output": made} for given, made in self.state]
         if labels:
             value["labels"] = [
                 {"name": label.name, "synset": label.synset} for label in self.labels
@@ -177,8 +223,10 @@ class ArtifactCard:
             labels=labels,
             lineage=fields.mapping("lineage", {}),
             evaluation=None if evaluation is None else Fields(evaluation, "evaluation").rest(),
-            features=tuple(fields.items("features")) if schema > 1 else (),
-            head_sha256=fields.text("head_sha256") if schema > 1 else "",
+            # A field of a later schema than the card's own stays unknown.
+            features=_features(fields, schema),
+            head_sha256=fields.text("head_sha256", *[""] * (schema > 2)) if schema > 1 else "",
+            state=_state(fields.items("state", [])) if schema > 2 else (),
         )
         fields.finish()
         return card
@@ -186,6 +234,22 @@ class ArtifactCard:
     def with_labels(self, labels: tuple[Label, ...]) -> ArtifactCard:
         """Return the same card with `labels`."""
         return replace(self, labels=labels)
+
+
+def _features(fields: Fields, schema: int) -> tuple[Any, ...]:
+    """Return the size of the features: schema 2 has no other use, from 3 on they are optional."""
+    if schema < 2:
+        return ()
+    return tuple(fields.items("features") if schema == 2 else fields.items("features", []))
+
+
+def _state(entries: list[Any]) -> tuple[tuple[str, str], ...]:
+    links = []
+    for entry in entries:
+        fields = Fields(entry, "model card state")
+        links.append((fields.text("input"), fields.text("output")))
+        fields.finish()
+    return tuple(links)
 
 
 def _label(index: int, entry: Any) -> Label:

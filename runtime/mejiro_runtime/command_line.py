@@ -80,6 +80,17 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threshold", type=float, metavar="P",
+        help="leave out answers below P, 0 to 1 (default: all, of a detector as its card says)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--smooth", type=float, metavar="FRAMES",
+        help="mean over time for a classifier: after FRAMES frames one counts half",
+    )  # fmt: skip
+
+
 def _add_run(commands: Subparsers) -> None:
     parser = _add(
         commands, "run", "run frames through the model and show what it sees",
@@ -95,6 +106,7 @@ def _add_run(commands: Subparsers) -> None:
     parser.add_argument(
         "--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)"
     )
+    _add_reading(parser)
     _add_engine(parser)
     _add_sinks(parser)
 

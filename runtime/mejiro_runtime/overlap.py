@@ -76,7 +76,7 @@ class Ahead:
             if item is None:
                 return
             start = perf_counter_ns()
-            np.copyto(self._model.backend.borrow_input(), item.tensor)
+            np.copyto(self._model.borrow_input(), item.tensor)
             self._free.put(item.tensor)
             yield (
                 item.frame,

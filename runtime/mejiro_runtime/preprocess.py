@@ -63,6 +63,18 @@ class Quantization(NamedTuple):
     zero_point: int
 
 
+class TensorInfo(NamedTuple):
+    """Describe one input or output of a loaded model; `dtype` is numpy's name for it.
+
+    A dimension that the file leaves open is -1 in `shape`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    quantization: Quantization | None = None
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """Say what a model's input tensor holds, from a frame's pixels to its last bit.

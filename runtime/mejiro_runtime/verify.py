@@ -29,7 +29,8 @@ class Difference:
     """Say how one stage's result for one golden frame differs from the recorded one.
 
     `values` of `total` differ, the largest by `max_abs`: in the tensor's own units for
-    PREPROCESS, in probability for INFER. For LABEL, `detail` names the two answers.
+    PREPROCESS, in the `unit` of the task's reader for INFER. For LABEL, `detail` says what other
+    answer was given.
     """
 
     stage: Stage
@@ -52,7 +53,7 @@ class Difference:
 class Verification:
     """Hold the verdict on one artifact: `difference` is the first that is not allowed, or None.
 
-    `largest_output` is the largest difference in probability that was seen in any frame.
+    `largest_output` is the largest difference of outputs that was seen in any frame, in `unit`.
     """
 
     artifact: str
@@ -62,6 +63,7 @@ class Verification:
     tolerance: Tolerance
     largest_output: float
     difference: Difference | None
+    unit: str = "probability"
 
     @property
     def passed(self) -> bool:
@@ -80,6 +82,7 @@ class Verification:
             "tolerance": self.tolerance.max_abs,
             "tolerance_for": [self.tolerance.backend, self.tolerance.machine],
             "largest_output": self.largest_output,
+            "unit": self.unit,
             "difference": found
             and {
                 "stage": found.stage.value,
@@ -96,8 +99,9 @@ def verify(bundle: Bundle, model: Model) -> Verification:
     """Replay the golden frames of `bundle` through `model`, one of its artifacts.
 
     Input tensors must be equal to the bit. The engine is given the recorded tensors, so that a
-    fault of preprocessing is not counted twice; its probabilities must lie within the tolerance
-    recorded for this backend and machine, and its first answer must be the recorded one.
+    fault of preprocessing is not counted twice; what is read from its outputs must lie within the
+    tolerance recorded for this backend and machine, and give the recorded answer. Each frame is
+    the first of a stream.
     """
     golden = bundle.manifest.golden
     expected = next((e for e in golden.expected if e.artifact == model.card.file), None)
@@ -114,9 +118,7 @@ def verify(bundle: Bundle, model: Model) -> Verification:
             tensor.shape != model.card.input.shape
             or tensor.dtype != model.card.input.dtype.value
             or not np.isfinite(tensor).all()
-            or wanted.shape != (len(bundle.labels),)
-            or wanted.dtype != np.float32
-            or not np.isfinite(wanted).all()
+            or not model.reader.fits(wanted)
         ):
             raise BundleError(
                 f"golden frame {index} does not fit {model.card.file}; write it again"
@@ -124,18 +126,15 @@ def verify(bundle: Bundle, model: Model) -> Verification:
         frame = Frame(pixels, PixelOrder.BGR, index, captured_ns=0, capture_ns=0)
         made = model.preprocess(frame)
         if (made != tensor).any():
-            found.append(_compare(Stage.PREPROCESS, index, made, tensor))
-        scores = model.probabilities(model.infer(tensor))
-        gap = float(np.abs(scores - wanted).max())
-        largest = max(largest, gap)
-        if gap > tolerance.max_abs:
-            found.append(_compare(Stage.INFER, index, scores, wanted))
-        answers = [
-            _first_answer(values, model.card.output.background) for values in (wanted, scores)
-        ]
-        if answers[0] != answers[1]:
-            names = [bundle.labels[answer].short for answer in answers]
-            found.append(Difference(Stage.LABEL, index, 1, 1, gap, f"{names[0]} became {names[1]}"))
+            found.append(_compare(index, made, tensor))
+        model.reset()
+        record = model.reader.record(model.outputs(tensor), *pixels.shape[:2])
+        gap = model.reader.compare(record, wanted)
+        largest = max(largest, gap.size)
+        if gap.size > tolerance.max_abs:
+            found.append(Difference(Stage.INFER, index, gap.values, gap.total, gap.size))
+        if gap.answer:
+            found.append(Difference(Stage.LABEL, index, 1, 1, gap.size, gap.answer))
     order = list(Stage)
     first = min(found, key=lambda d: (order.index(d.stage), d.frame), default=None)
     return Verification(
@@ -146,17 +145,12 @@ def verify(bundle: Bundle, model: Model) -> Verification:
         tolerance=tolerance,
         largest_output=largest,
         difference=first,
+        unit=model.reader.unit,
     )
 
 
-def _compare(stage: Stage, frame: int, made: Any, wanted: Any) -> Difference:
+def _compare(frame: int, made: Any, wanted: Any) -> Difference:
     gap = np.abs(made.astype(np.float64) - wanted.astype(np.float64))
-    return Difference(stage, frame, int((gap > 0).sum()), int(gap.size), float(gap.max()))
-
-
-def _first_answer(scores: Any, background: int | None) -> int:
-    """Return the best class, which the background class never is."""
-    if background is not None:
-        scores = scores.copy()
-        scores[background] = -np.inf
-    return int(np.argmax(scores))
+    return Difference(
+        Stage.PREPROCESS, frame, int((gap > 0).sum()), int(gap.size), float(gap.max())
+    )

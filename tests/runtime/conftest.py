@@ -53,6 +53,7 @@ BGR = {"red": (20, 30, 220), "green": (30, 200, 20), "blue": (230, 60, 20)}
 # Some of what the fixtures are made from: a change of anything else does not change them.
 FIXTURE_SOURCES = (
     "tests/make_fixtures.py",
+    "tests/make_task_fixtures.py",
     "runtime/mejiro_runtime",
     "toolkit/mejiro/bundle",
     "toolkit/mejiro/data",

@@ -17,12 +17,14 @@ from mejiro_runtime.card import (
     OutputSpec,
     Precision,
     Scores,
+    Task,
     card_path,
     head_path,
     read_card,
 )
 from mejiro_runtime.errors import MejiroError, ModelError, SpecError
 from mejiro_runtime.files import sha256_of, write_json
+from mejiro_runtime.heads import ROLES, AnchorGrid, DetectionSpec, Head
 from mejiro_runtime.preprocess import InputSpec
 from mejiro_runtime.types import Label
 
@@ -45,23 +47,71 @@ FEATURES = st.fixed_dictionaries(
 )
 
 
+SIZES = st.lists(st.tuples(*[st.floats(0.01, 1)] * 2), min_size=1, max_size=3).map(tuple)
+GRIDS = st.lists(st.builds(AnchorGrid, st.integers(1, 9), st.integers(1, 9), SIZES), min_size=1)
+
+
+@st.composite
+def detections(draw: st.DrawFn) -> DetectionSpec:
+    head = draw(st.sampled_from(Head))
+    more: dict[str, Any] = {}
+    if head is Head.SSD:
+        rows = st.lists(st.tuples(*[st.floats(0.01, 1)] * 4), min_size=1, max_size=4).map(tuple)
+        ways = [{"grids": GRIDS.map(tuple)}, {"anchors": rows}]
+        more = draw(st.one_of(*map(st.fixed_dictionaries, ways)))
+        more |= {
+            "scales": draw(st.tuples(*[st.floats(0.1, 20)] * 4)),
+            "x_first": draw(st.booleans()),
+        }
+    places = st.permutations(range(6)).map(lambda order: tuple(order[: len(ROLES[head])]))
+    return DetectionSpec(
+        head,
+        threshold=draw(st.floats(0, 1)),
+        iou=draw(st.floats(0, 1)),
+        most=draw(st.integers(1, 1000)),
+        roles=draw(st.just(()) | places),
+        sigmoid=draw(st.booleans()),
+        pixels=draw(st.booleans()),
+        **more,
+    )
+
+
+@st.composite
+def outputs(draw: st.DrawFn, background: int | None) -> OutputSpec:
+    """Return how any task's outputs are read."""
+    task = draw(st.sampled_from(Task))
+    return OutputSpec(
+        task,
+        draw(st.sampled_from(Scores)),
+        background,
+        detection=draw(detections()) if task is Task.DETECTION else None,
+        indices=draw(st.booleans()) if task is Task.SEGMENTATION else False,
+    )
+
+
+STATES = st.lists(st.tuples(WORDS, WORDS), max_size=3, unique_by=(lambda x: x[0], lambda x: x[1]))
+
+
 @st.composite
 def cards(draw: st.DrawFn) -> ArtifactCard:
     names = draw(st.lists(st.tuples(WORDS, st.just("") | WORDS), max_size=5))
     labels = tuple(Label(i, name, synset) for i, (name, synset) in enumerate(names))
     background = draw(st.none() | st.integers(0, len(labels) - 1)) if labels else None
+    output = draw(outputs(background))
+    features = output.task is Task.CLASSIFICATION
     return ArtifactCard(
         file=draw(st.from_regex(r"[a-z][a-z0-9.-]{0,9}\.(tflite|onnx)", fullmatch=True)),
         format=draw(st.sampled_from(Format)),
         precision=draw(st.sampled_from(Precision)),
         input=InputSpec(draw(st.integers(1, 500)), draw(st.integers(1, 500))),
-        output=OutputSpec(scores=draw(st.sampled_from(Scores)), background=background),
+        output=output,
         size_bytes=draw(st.integers(0, 2**40)),
         sha256=draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
         labels=labels,
         lineage=draw(st.dictionaries(WORDS, st.integers() | WORDS, max_size=3)),
         evaluation=draw(st.none() | st.dictionaries(WORDS, st.floats(0, 1), max_size=3)),
-        **draw(st.just({}) | FEATURES),
+        state=tuple(draw(STATES)),
+        **draw(st.just({}) | FEATURES if features else st.just({})),
     )
 
 
@@ -202,3 +252,90 @@ def test_the_toolkit_writes_cards_that_are_read_here(model_fixtures) -> None:
         assert card.precision in (Precision.INT8, Precision.FP32)
         assert card.input.dtype.value == "uint8"
         assert len(card.labels) == 5
+
+
+def test_a_classifiers_card_is_what_older_runtimes_read(handmade) -> None:
+    value = handmade.card().to_json()
+    assert value["schema"] == 1
+    assert value["output"] == {
+        "task": "classification",
+        "scores": "probabilities",
+        "background": None,
+    }
+    assert "state" not in value
+    featured = replace(handmade.card(), features=(2, 2, 5), head_sha256="0" * 64).to_json()
+    assert featured["schema"] == 2
+    # What schema 2 demands stays demanded of a card that says it is one.
+    for name in ("features", "head_sha256"):
+        with pytest.raises(SpecError, match=name):
+            ArtifactCard.from_json({k: v for k, v in featured.items() if k != name})
+
+
+def test_another_task_and_state_are_of_a_newer_schema(handmade) -> None:
+    card = handmade.card()
+    for newer in (
+        replace(card, output=OutputSpec(Task.SEGMENTATION)),
+        replace(card, output=OutputSpec(Task.DETECTION, detection=DetectionSpec(Head.YOLO))),
+        replace(card, state=(("a", "b"),)),
+    ):
+        value = newer.to_json()
+        assert value["schema"] == CARD_SCHEMA == 3
+        if newer.state:
+            with pytest.raises(SpecError, match="unknown fields: 'state'"):
+                ArtifactCard.from_json({**value, "schema": 1})
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"output": OutputSpec(Task.DETECTION)}, "how its boxes are read"),
+        ({"output": OutputSpec(detection=DetectionSpec(Head.YOLO))}, "how its boxes are read"),
+        ({"state": (("a", "b"), ("a", "c"))}, "twice: a, a"),
+        ({"state": (("a", "b"), ("c", "b"))}, "twice: b, b"),
+        (
+            {
+                "output": OutputSpec(Task.SEGMENTATION),
+                "features": (1, 1, 1),
+                "head_sha256": "0" * 64,
+            },
+            "only a classifier has features",
+        ),
+    ],
+)
+def test_a_card_that_contradicts_itself_is_refused(handmade, changes: Any, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        replace(handmade.card(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"threshold": 1.2}, "threshold must lie in 0..1"),
+        ({"iou": -0.1}, "iou must lie in 0..1"),
+        ({"most": 0}, "1 to 1000 boxes"),
+        ({"roles": (0, 1)}, "has the outputs boxes, each with"),
+        ({"roles": (-1,)}, "has the outputs boxes, each with"),
+        ({"grids": (AnchorGrid(1, 1, ((1.0, 1.0),)),)}, "an ssd detector has anchors"),
+        ({"head": Head.SSD}, "an ssd detector has anchors"),
+        (
+            {"head": Head.SSD, "grids": (AnchorGrid(0, 1, ((1.0, 1.0),)),)},
+            "rows, columns and sizes",
+        ),
+        ({"head": Head.SSD, "grids": (AnchorGrid(1, 1, ((0.0, 1.0),)),)}, "widths above 0"),
+        ({"head": Head.SSD, "grids": (AnchorGrid(999, 999, ((1.0, 1.0),)),)}, "at most 200000"),
+        ({"head": Head.SSD, "anchors": ((0.5, 0.5, 1.0, 0.0),)}, "widths above 0"),
+        (
+            {
+                "head": Head.SSD,
+                "anchors": ((0.5, 0.5, 1.0, 1.0),),
+                "grids": (AnchorGrid(1, 1, ((1.0, 1.0),)),),
+            },
+            "either grids",
+        ),
+        ({"scales": (1.0, 1.0, 1.0)}, "scales are 4 numbers"),
+        ({"scales": (1.0, 1.0, 1.0, 0.0)}, "scales are 4 numbers"),
+    ],
+)
+def test_a_head_that_contradicts_itself_is_refused(changes: Any, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        DetectionSpec(**{"head": Head.YOLO, **changes})

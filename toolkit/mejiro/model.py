@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mejiro_runtime.card import ArtifactCard, card_path, read_card
+from mejiro_runtime.card import ArtifactCard, Task, card_path, read_card
+from mejiro_runtime.errors import UsageError
 from mejiro_runtime.fields import Fields
 from mejiro_runtime.files import write_json
 
@@ -164,6 +165,18 @@ class Artifact:
     def open(cls, path: Path) -> Artifact:
         """Read the card beside `path`; raises ModelError if the two do not belong together."""
         return cls(path=path, card=read_card(path))
+
+    @classmethod
+    def open_classifier(cls, path: Path) -> Artifact:
+        """Do as `open`; raises UsageError, too, for a model of any other task."""
+        artifact = cls.open(path)
+        task = artifact.card.output.task
+        if task is not Task.CLASSIFICATION:
+            raise UsageError(
+                f"{artifact.card.file} is for {task.value}, and only classifiers can be scored and "
+                "explained so far; `mejiro-run run` shows what it sees"
+            )
+        return artifact
 
     def with_evaluation(self, evaluation: Evaluation) -> Artifact:
         """Write `evaluation` into the card beside the file, and return the artifact with it."""

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mejiro_runtime.backends.protocol import Backend, BackendInfo, BackendRequest, TensorInfo
+from mejiro_runtime.backends.protocol import Backend, BackendInfo, BackendRequest
 from mejiro_runtime.card import Format, Precision
 from mejiro_runtime.errors import BackendError, ModelError, UsageError
+from mejiro_runtime.preprocess import TensorInfo
 
 __all__ = [
     "BACKENDS",

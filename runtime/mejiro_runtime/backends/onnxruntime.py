@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mejiro_runtime.backends import distributions
-from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest, TensorInfo
+from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
-from mejiro_runtime.preprocess import Quantization
+from mejiro_runtime.preprocess import Quantization, TensorInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,23 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mejiro_runtime.errors import UsageError
+from mejiro_runtime.preprocess import TensorInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from mejiro_runtime.preprocess import Quantization
-
-
-class TensorInfo(NamedTuple):
-    """Describe one input or output of a loaded model; `dtype` is numpy's name for it.
-
-    A dimension that the file leaves open is -1 in `shape`.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    quantization: Quantization | None = None
 
 
 class BackendInfo(NamedTuple):

@@ -16,7 +16,10 @@ from mejiro_runtime.selection import choose_card
 
 
 def open_chosen(options: argparse.Namespace, *, top: int = 5) -> tuple[Bundle, Model, int]:
-    """Return the bundle, its chosen model, and the nanoseconds that loading it took."""
+    """Return the bundle, its chosen model, and the nanoseconds that loading it took.
+
+    What `options` hold of `threshold` and `smooth` is the model's; not all commands have them.
+    """
     bundle = open_bundle(Path(options.bundle))
     return (bundle, *open_artifact(bundle, options, top=top))
 
@@ -34,6 +37,8 @@ def open_artifact(
         threads=options.threads,
         allow_fallback=options.allow_fallback,
         top=top,
+        threshold=getattr(options, "threshold", None),
+        smooth=getattr(options, "smooth", None),
     )
     load_ns = perf_counter_ns() - start
     # What the start made stays to the end; to search it for garbage would hold up some frame.

@@ -69,8 +69,9 @@ def _print_verdict(verdict: Verification) -> None:
     )
     if backend["fallback"]:
         write(f"  FALLBACK: {backend['fallback']}")
+    unit = "" if verdict.unit == "probability" else f" ({verdict.unit})"
     write(
-        f"  {verdict.frames} golden frames; outputs within {verdict.largest_output:.6f}, "
+        f"  {verdict.frames} golden frames; outputs within {verdict.largest_output:.6f}{unit}, "
         f"allowed {verdict.tolerance.max_abs:.6f} ({verdict.tolerance.why})"
     )
     if verdict.difference is not None:

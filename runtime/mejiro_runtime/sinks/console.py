@@ -7,10 +7,12 @@ import unicodedata
 from time import perf_counter_ns
 from typing import TextIO
 
-from mejiro_runtime.types import Frame, Result
+from mejiro_runtime.types import Detection, Frame, Result
 
 REDRAW_EVERY_NS = 100_000_000
 BAR_CELLS = 20
+# A detector may see a hundred things; a terminal shows the best of them.
+ROWS = 10
 
 
 def format_ms(duration_ns: float) -> str:
@@ -29,6 +31,32 @@ def fit_columns(text: str, columns: int) -> str:
     return text
 
 
+def answers(result: Result) -> list[tuple[str, float, str]]:
+    """Return the name of what was seen, its score, or its share of the picture, and where."""
+    if result.boxes is not None:
+        return [(one.label.short, one.score, f" {_corners(one)}") for one in result.boxes]
+    if result.mask is not None:
+        return [(label.short, share, "") for label, share in result.mask.shares]
+    return [(one.label.short, one.score, "") for one in result.top]
+
+
+def _corners(found: Detection) -> str:
+    left, top, right, bottom = (round(edge) for edge in found.box)
+    return f"{left},{top}-{right},{bottom}"
+
+
+def in_one_line(result: Result) -> str:
+    """Return what was seen as few words: the best class, the boxes, or the share of each class."""
+    seen = answers(result)
+    if not seen:
+        return "nothing"
+    if result.mask is not None:
+        return ", ".join(f"{name} {100 * share:.1f}%" for name, share, _ in seen[:ROWS])
+    shown = seen[: 1 if result.boxes is None else ROWS]
+    left = "" if result.boxes is None or len(seen) <= ROWS else f", and {len(seen) - ROWS} more"
+    return ", ".join(f"{name} {score:.3f}{where}" for name, score, where in shown) + left
+
+
 class LinesSink:
     """Write one plain line a frame."""
 
@@ -39,8 +67,7 @@ class LinesSink:
         """See `Sink.show`."""
         cost = format_ms(result.timing.frame_to_label_ns)
         name = result.name or str(result.index)
-        seen = f"{result.top[0].label.short} {result.top[0].score:.3f}" if result.top else "nothing"
-        self._stream.write(f"{name}: {seen} ({cost} ms)\n")
+        self._stream.write(f"{name}: {in_one_line(result)} ({cost} ms)\n")
         # Whoever reads a pipe wants this frame's line now, not when 8 KiB have gathered.
         self._stream.flush()
 
@@ -82,9 +109,10 @@ class TableSink:
             f"{result.name or result.index}   {self._shown / elapsed_s:.1f} frames a second",
             "   ".join(f"{name} {format_ms(value)}" for name, value in stages) + " ms",
         ]
-        for answer in result.top:
-            bar = "█" * round(answer.score * BAR_CELLS)
-            lines.append(f"{answer.score:6.3f} {bar:<{BAR_CELLS}} {answer.label.short}")
+        seen = answers(result)
+        for name, score, where in seen if result.boxes is None else seen[:ROWS]:
+            bar = "█" * round(score * BAR_CELLS)
+            lines.append(f"{score:6.3f} {bar:<{BAR_CELLS}} {name}{where}")
         width = self._columns()
         up = f"\x1b[{self._drawn_lines}A" if self._drawn_lines else ""
         body = "".join(f"\x1b[2K{fit_columns(line, width)}\n" for line in lines)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mejiro_runtime.card import OutputSpec, Scores
-from mejiro_runtime.errors import ModelError
+from mejiro_runtime.card import ArtifactCard, Format, OutputSpec, Precision, Scores
+from mejiro_runtime.errors import ModelError, UsageError
+from mejiro_runtime.postprocess import ReadOptions, make_reader
 from mejiro_runtime.postprocess.classification import read_scores, top_classes
-from mejiro_runtime.preprocess import Quantization
+from mejiro_runtime.preprocess import InputSpec, Quantization, TensorInfo
 from mejiro_runtime.types import Label
 
 PROBABILITIES = OutputSpec()
@@ -119,3 +120,58 @@ def test_what_is_not_finite_is_refused_without_a_warning(spec, bad, place) -> No
         warnings.simplefilter("error")
         with pytest.raises(ModelError, match="not finite"):
             read_scores(raw, spec, None)
+
+
+def reader(**options: Any) -> Any:
+    """Return a reader of three classes, and options of its answers."""
+    card = ArtifactCard(
+        file="m.tflite",
+        format=Format.TFLITE,
+        precision=Precision.FP32,
+        input=InputSpec(8, 8),
+        output=PROBABILITIES,
+        size_bytes=1,
+        sha256="0",
+        labels=labels_for(range(3)),
+    )
+    return make_reader(card, (TensorInfo("scores", (1, 3), "float32"),), ReadOptions(**options))
+
+
+def seen(one: Any, *scores: float) -> list[tuple[int, float]]:
+    top, boxes, mask = one.read((np.array([scores], np.float32),), 10, 10)
+    assert boxes is None
+    assert mask is None
+    return [(answer.label.index, round(answer.score, 6)) for answer in top]
+
+
+def test_what_scores_below_the_threshold_is_left_out() -> None:
+    assert seen(reader(threshold=0.25), 0.25, 0.6, 0.15) == [(1, 0.6), (0, 0.25)]
+    assert seen(reader(threshold=0.7), 0.25, 0.6, 0.15) == []
+    assert len(seen(reader(), 0.25, 0.6, 0.15)) == 3
+
+
+def test_smoothing_forgets_half_in_its_half_life() -> None:
+    one = reader(smooth=2)
+    assert one.remembers
+    assert dict(seen(one, 1, 0, 0))[0] == 1
+    assert dict(seen(one, 0, 1, 0))[0] == pytest.approx(0.5**0.5, abs=1e-6)
+    assert dict(seen(one, 0, 1, 0)) == pytest.approx({0: 0.5, 1: 0.5, 2: 0}, abs=1e-6)
+    one.reset()
+    assert dict(seen(one, 0, 0, 1))[2] == 1
+    assert not reader().remembers
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1, width=32)] * 3), min_size=1, max_size=12))
+def test_smoothed_scores_stay_among_those_that_were(rows: list[tuple[float, ...]]) -> None:
+    one = reader(smooth=3.5)
+    for row in rows:
+        found = dict(seen(one, *row))
+    for index in range(3):
+        column = [row[index] for row in rows]
+        assert min(column) - 1e-5 <= found[index] <= max(column) + 1e-5
+
+
+@pytest.mark.parametrize("smooth", [0, -1, float("nan"), 1e9])
+def test_a_half_life_is_a_number_of_frames(smooth: float) -> None:
+    with pytest.raises(UsageError, match="--smooth must be a number of frames"):
+        reader(smooth=smooth)

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mejiro_runtime.sinks.console import LinesSink, TableSink, fit_columns, format_ms
-from mejiro_runtime.types import Classification, Frame, Label, PixelOrder, Result, Timing
+from mejiro_runtime.types import (
+    Box,
+    Classification,
+    Detection,
+    Frame,
+    Label,
+    PixelOrder,
+    Result,
+    Segmentation,
+    Timing,
+)
 
 
 def result(name: str = "cat.jpg", *labels: str, index: int = 0) -> Result:
@@ -144,3 +154,37 @@ def test_fitting_keeps_a_beginning(text: str, columns: int) -> None:
     fitted = fit_columns(text, columns)
     assert text.startswith(fitted)
     assert len(fitted) <= columns
+
+
+def other_results() -> tuple[Result, Result]:
+    """Return the results of a detector, with twelve boxes, and of a segmentation."""
+    timing = Timing(0, 0, 1_000_000, 0, 0)
+    cat, dog = Label(0, "cat, tomcat"), Label(1, "dog")
+    boxes = tuple(Detection(cat, 0.9 - i / 100, Box(i, 2.4, 30.6, 40)) for i in range(12))
+    mask = Segmentation(classes=None, box=Box(0, 0, 1, 1), shares=((dog, 0.6), (cat, 0.123)))  # type: ignore[arg-type]
+    return Result(0, "a", (), timing, boxes=boxes), Result(1, "b", (), timing, mask=mask)
+
+
+def test_boxes_and_shares_take_one_line() -> None:
+    stream = io.StringIO()
+    detected, segmented = other_results()
+    sink = LinesSink(stream)
+    sink.show(FRAME, detected._replace(boxes=detected.boxes[:2]))  # type: ignore[index]
+    sink.show(FRAME, segmented)
+    sink.show(FRAME, detected._replace(boxes=()))
+    sink.show(FRAME, detected)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "a: cat 0.900 0,2-31,40, cat 0.890 1,2-31,40 (1.00 ms)"
+    assert lines[1] == "b: dog 60.0%, cat 12.3% (1.00 ms)"
+    assert lines[2] == "a: nothing (1.00 ms)"
+    assert lines[3].endswith("cat 0.810 9,2-31,40, and 2 more (1.00 ms)")
+
+
+def test_boxes_and_shares_are_rows_of_the_table() -> None:
+    for shown, rows in zip(other_results(), (10, 2), strict=True):
+        stream = io.StringIO()
+        sink = TableSink(stream)
+        sink.show(FRAME, shown)
+        bars = [line for line in stream.getvalue().splitlines() if "█" in line]
+        assert len(bars) == rows
+        assert re.search(r"0\.[69]00 █+ +(cat 0,2-31,40|dog)$", bars[0])

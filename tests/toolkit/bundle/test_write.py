@@ -6,18 +6,27 @@ import filecmp
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from mejiro.bundle import BundleOptions, write_bundle
+from mejiro.cli import main
 from mejiro.errors import DataError, UsageError
+from mejiro.export.adopt import Hints, Normalize, Other, adopt
+from mejiro.model import Artifact
 from mejiro_runtime.bundle import open_bundle
+from mejiro_runtime.card import OutputSpec, Task, card_path
 from mejiro_runtime.errors import BundleError
+from mejiro_runtime.files import write_json
 from mejiro_runtime.golden import read_arrays
 from mejiro_runtime.model import open_model
+from mejiro_runtime.types import Label
 from mejiro_runtime.verify import Stage, verify
 
 
@@ -186,3 +195,52 @@ def test_a_portrait_grey_golden_picture_works(colour_model, tmp_path):
         [colour_model()], tmp_path / "out", options=BundleOptions(golden=tmp_path / "golden")
     )
     assert bundle.manifest.golden.count == 8
+
+
+def _retold(artifact, folder, **changes):
+    """Return the same file under a card that says otherwise."""
+    folder.mkdir()
+    path = folder / artifact.path.name
+    shutil.copyfile(artifact.path, path)
+    write_json(card_path(path), replace(artifact.card, **changes).to_json())
+    return Artifact.open(path)
+
+
+def test_artifacts_of_other_tasks_are_bundled_apart(colour_model, colour_pictures, tmp_path):
+    one = colour_model()
+    other = _retold(colour_model("other"), tmp_path / "x", output=OutputSpec(Task.SEGMENTATION))
+    with pytest.raises(UsageError, match=r"for classification and other.onnx for segmentation"):
+        write_bundle([one, other], tmp_path / "out")
+
+
+def test_a_detector_that_sees_nothing_needs_other_pictures(tmp_path):
+    path = tmp_path / "blind.onnx"
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 4, 4])
+    made = helper.make_tensor_value_info("made", TensorProto.FLOAT, [1, 6, 16])
+    nodes = [
+        helper.make_node("Reshape", ["image", "shape"], ["flat"]),
+        helper.make_node("Mul", ["flat", "zero"], ["dark"]),
+        helper.make_node("Concat", ["dark", "dark"], ["made"], axis=1),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([1, 3, 16]), "shape"),
+        numpy_helper.from_array(np.float32(0), "zero"),
+    ]
+    graph = helper.make_graph(nodes, "blind", [image], [made], constants)
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    labels = (Label(0, "cat"), Label(1, "dog"))
+    hints, other = Hints(normalize=Normalize.UNIT), Other(Task.DETECTION)
+    artifact = adopt(path, out=tmp_path / "adopted", labels=labels, hints=hints, other=other)
+    with pytest.raises(DataError, match="sees nothing in any golden frame.*--golden"):
+        write_bundle([artifact], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_commands_for_classifiers_refuse_another_task(colour_model, tmp_path, capsys):
+    other = _retold(colour_model("other"), tmp_path / "x", output=OutputSpec(Task.SEGMENTATION))
+    for words in (["evaluate"], ["compare", str(colour_model().path)]):
+        assert main([*words, str(other.path), "--data", str(tmp_path)]) == 2
+        shown = capsys.readouterr()
+        assert "other.onnx is for segmentation, and only classifiers" in shown.err
+        assert shown.err.count("\n") == 1

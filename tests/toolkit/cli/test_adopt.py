@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from mejiro.cli import main
 from mejiro.model import Artifact
 from mejiro_runtime.card import Scores
+from mejiro_runtime.heads import Head
 from mejiro_runtime.preprocess import InputSpec, Layout, ResizeMode, TensorType
 from mejiro_runtime.types import PixelOrder
 
@@ -141,4 +142,72 @@ def test_a_disk_that_takes_no_more_is_one_line(model: Path, labels: Path, tmp_pa
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("mejiro: error: out cannot be written: File too large")
     assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_other_tasks_reach_the_card(tmp_path: Path) -> None:
+    """A row for each box: centre, size, whether there is one, and two classes."""
+    nodes = [
+        helper.make_node("Reshape", ["image", "shape"], ["rows"]),
+        helper.make_node(
+            "Concat", ["rows", "rows", "rows", "rows", "rows", "rows", "rows"], ["made"], axis=2
+        ),
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 3, 4, 4))
+    made = helper.make_tensor_value_info("made", TensorProto.FLOAT, (1, 48, 7))
+    shape = helper.make_tensor("shape", TensorProto.INT64, [3], [1, 48, 1])
+    graph = helper.make_graph(nodes, "boxes", [image], [made], [shape])
+    opsets = [helper.make_opsetid("", 17)]
+    path, labels = tmp_path / "boxes.onnx", tmp_path / "labels.txt"
+    onnx.save_model(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    labels.write_text("cat\ndog\n")
+    words = [
+        "--task",
+        "detection",
+        "--labels",
+        labels,
+        "--normalize",
+        "0..1",
+        "--out",
+        tmp_path / "o",
+    ]
+    more = "--head yolo_objectness --roles 0 --activation sigmoid --unit pixels"
+    more += " --threshold 0.25 --iou 0.4 --resize stretch"
+    assert run(path, *words, *more.split()) == 0
+    card = Artifact.open(tmp_path / "o" / "boxes.onnx").card
+    spec = card.output.detection
+    assert spec is not None
+    assert (spec.head, spec.roles, spec.sigmoid) == (Head.YOLO_OBJECTNESS, (0,), True)
+    assert (spec.pixels, spec.threshold, spec.iou) == (True, 0.25, 0.4)
+    assert card.input.resize is ResizeMode.STRETCH
+    assert card.output.scores is Scores.LOGITS
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--head", "yolo"], "give --task detection"),
+        (["--task", "detection", "--roles", "a,b"], "--roles takes places"),
+        (["--task", "detection", "--state", "one"], "--state takes INPUT=OUTPUT"),
+        (["--state", "one=two"], "has no input one for --state; it has none but the picture"),
+        (["--task", "dancing"], "'dancing' is not one of"),
+        (["--task", "detection", "--anchors", "labels.txt"], "is not valid JSON"),
+        (["--task", "segmentation"], "which is no map of a picture"),
+    ],
+)
+def test_wrong_words_about_other_tasks_are_one_line(
+    model: Path,
+    labels: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(model, "--labels", labels.name, "--normalize", "0..1", *words, "--out", "out") != 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert said in shown.err
     assert not (tmp_path / "out").exists()

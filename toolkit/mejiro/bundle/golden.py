@@ -1,6 +1,6 @@
 """Choose golden frames and record what each artifact must answer to them.
 
-A device that gets the same input tensors and nearly the same probabilities from these frames
+A device that gets the same input tensors and nearly the same answers from these frames
 runs the model that was scored. How near depends on engine and CPU: the tolerances are measured
 here where they can be, between two implementations of the same arithmetic.
 """
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from mejiro.errors import DataError
 from mejiro.model import Artifact
 from mejiro_runtime.backends import backend_for, default_threads
-from mejiro_runtime.card import Precision
+from mejiro_runtime.card import Precision, Task
 from mejiro_runtime.golden import machine
 from mejiro_runtime.kernels import NumpyKernel, Pixels
 from mejiro_runtime.manifest import Tolerance
 from mejiro_runtime.model import Model, open_model
+from mejiro_runtime.postprocess.protocol import Reader
 from mejiro_runtime.types import Frame, PixelOrder
 
 GOLDEN_FRAMES = 8
@@ -34,7 +35,7 @@ REFERENCE_VARIANTS = {"litert": "litert:builtin", "onnxruntime": "onnxruntime:un
 
 @dataclass(frozen=True)
 class Floors:
-    """Hold the least tolerance, in probability, whatever was measured.
+    """Hold the least tolerance, in the unit of the task's reader, whatever was measured.
 
     `same` is for the same engine on the same type of machine, `other_machine` for the same
     engine elsewhere, `other_engine` for any other.
@@ -47,11 +48,30 @@ class Floors:
 
 # An 8-bit probability has steps of 1/256. Seen: at most 1 step between ARM and x86 for one
 # engine, 15 steps between engines. Float differs by the order of additions alone.
-FLOORS = {
+_PROBABILITIES = {
     Precision.INT8: Floors(2 / 256, 4 / 256, 16 / 256),
     Precision.UNKNOWN: Floors(2 / 256, 4 / 256, 16 / 256),
     Precision.FP16: Floors(1e-3, 2e-3, 1e-2),
     Precision.FP32: Floors(1e-4, 1e-4, 1e-3),
+}
+# In the score of a box. Seen: 0.02 between two sets of kernels for an 8-bit detector.
+_BOXES = {
+    Precision.INT8: Floors(0.02, 0.06, 0.15),
+    Precision.UNKNOWN: Floors(0.02, 0.06, 0.15),
+    Precision.FP16: Floors(0.005, 0.01, 0.05),
+    Precision.FP32: Floors(1e-3, 2e-3, 1e-2),
+}
+# Part of a map's places. Seen: 0.021 between two sets of kernels for an 8-bit segmentation.
+_MAPS = {
+    Precision.INT8: Floors(0.002, 0.02, 0.06),
+    Precision.UNKNOWN: Floors(0.002, 0.02, 0.06),
+    Precision.FP16: Floors(1e-3, 2e-3, 1e-2),
+    Precision.FP32: Floors(1e-4, 1e-3, 5e-3),
+}
+FLOORS = {
+    Task.CLASSIFICATION: _PROBABILITIES,
+    Task.DETECTION: _BOXES,
+    Task.SEGMENTATION: _MAPS,
 }
 
 
@@ -59,11 +79,11 @@ FLOORS = {
 class Recorded:
     """Hold what one artifact made of the golden frames.
 
-    `inputs` are tensors as its card says, `outputs` float32 probabilities (classes,).
+    `inputs` are tensors as its card says, `outputs` what its task's reader records of a frame.
     """
 
     inputs: list[NDArray[Any]]
-    outputs: list[NDArray[np.float32]]
+    outputs: list[NDArray[Any]]
     made_with: dict[str, Any]
     tolerances: tuple[Tolerance, ...]
 
@@ -104,12 +124,10 @@ def choose_frames(
     for artifact in artifacts:
         with _open(artifact, threads=1) as model:
             for index, pixels in enumerate(scaled):
-                scores = model.scores(_frame(pixels, index)).copy()
-                background = model.card.output.background
-                if background is not None:
-                    scores[background] = 0
-                first, second = np.sort(scores)[::-1][:2] if scores.size > 1 else (1.0, 0.0)
-                margins[index] = min(margins[index], first - second)
+                model.reset()
+                outputs = model.outputs(model.preprocess(_frame(pixels, index)))
+                margin = model.reader.margin(outputs, *pixels.shape[:2])
+                margins[index] = min(margins[index], margin)
     best = np.sort(np.argsort(-margins, kind="stable")[:count])
     return [scaled[index] for index in best]
 
@@ -119,14 +137,20 @@ def record(artifact: Artifact, frames: Sequence[Pixels]) -> Recorded:
 
     The outputs are those of one thread. The same frames are run again with more threads, and
     through the backend's reference kernels where it has some: two implementations of the same
-    arithmetic differ about as much as two machines do.
+    arithmetic differ about as much as two machines do. Raises DataError if a detector sees
+    nothing in them.
     """
     backend = backend_for(artifact.card.format)
-    inputs, outputs, made_with = _run(artifact, frames, threads=1)
-    _, again, _ = _run(artifact, frames, threads=max(2, default_threads()))
-    _, reference, _ = _run(artifact, frames, threads=1, backend=REFERENCE_VARIANTS[backend])
-    by_threads, by_kernels = _spread(outputs, again), _spread(outputs, reference)
-    floors = FLOORS[artifact.card.precision]
+    one = _run(artifact, frames, threads=1)
+    if artifact.card.output.task is Task.DETECTION and not any(map(len, one.outputs)):
+        raise DataError(
+            f"{artifact.card.file} sees nothing in any golden frame, so they would tell nothing; "
+            "give a folder of pictures of what it detects as --golden"
+        )
+    again = _run(artifact, frames, threads=max(2, default_threads()))
+    reference = _run(artifact, frames, threads=1, backend=REFERENCE_VARIANTS[backend])
+    by_threads, by_kernels = _spread(one, again), _spread(one, reference)
+    floors = FLOORS[artifact.card.output.task][artifact.card.precision]
     where = machine()
     tolerances = (
         Tolerance(
@@ -148,23 +172,35 @@ def record(artifact: Artifact, frames: Sequence[Pixels]) -> Recorded:
             f"another engine; {by_kernels:.2g} measured between two sets of kernels",
         ),
     )
-    return Recorded(inputs, outputs, {**made_with, "machine": where}, tolerances)
+    return Recorded(one.inputs, one.outputs, {**one.made_with, "machine": where}, tolerances)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Hold one way of running the golden frames; `reader` compares its outputs."""
+
+    inputs: list[NDArray[Any]]
+    outputs: list[NDArray[Any]]
+    made_with: dict[str, Any]
+    reader: Reader
 
 
 def _run(
     artifact: Artifact, frames: Sequence[Pixels], *, threads: int, backend: str | None = None
-) -> tuple[list[NDArray[Any]], list[NDArray[np.float32]], dict[str, Any]]:
+) -> _Run:
     inputs, outputs = [], []
     with _open(artifact, threads=threads, backend=backend) as model:
         for index, pixels in enumerate(frames):
             tensor = model.preprocess(_frame(pixels, index)).copy()
             inputs.append(tensor)
-            outputs.append(model.probabilities(model.infer(tensor)).astype(np.float32, copy=True))
-        return inputs, outputs, model.info.to_json()
+            model.reset()
+            outputs.append(model.reader.record(model.outputs(tensor), *pixels.shape[:2]).copy())
+        return _Run(inputs, outputs, model.info.to_json(), model.reader)
 
 
-def _spread(one: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]]) -> float:
-    return max(float(np.abs(a - b).max()) for a, b in zip(one, other, strict=True))
+def _spread(one: _Run, other: _Run) -> float:
+    pairs = zip(one.outputs, other.outputs, strict=True)
+    return max(one.reader.compare(b, a).size for a, b in pairs)
 
 
 def _open(artifact: Artifact, *, threads: int, backend: str | None = None) -> Model:

@@ -122,6 +122,11 @@ def _check_together(artifacts: Sequence[Artifact]) -> None:
             raise UsageError(
                 f"{first.file} and {card.file} have different labels; bundle them apart"
             )
+        if card.output.task is not first.output.task:
+            raise UsageError(
+                f"{first.file} is for {first.output.task.value} and {card.file} for "
+                f"{card.output.task.value}; bundle them apart"
+            )
         if card.output.background != first.output.background:
             raise UsageError(
                 f"{first.file} and {card.file} disagree on the background class; bundle them apart"

@@ -56,7 +56,7 @@ def compare(
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write to")
-    opened = [Artifact.open(path) for path in artifacts]
+    opened = [Artifact.open_classifier(path) for path in artifacts]
     pictures = labelled_pictures(data, opened[0].card.labels)
     conditions = Conditions(rounds=rounds, threads=threads)
     with progress() as shown:

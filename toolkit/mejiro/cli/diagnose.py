@@ -81,7 +81,7 @@ def diagnose(
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write to")
     how_many = _how_many(alone)
-    opened = Artifact.open(artifact)
+    opened = Artifact.open_classifier(artifact)
     pictures = calibration_from_folder(data, limit=settings["count"])
     limit = settings["score_count"]
     with progress() as shown:

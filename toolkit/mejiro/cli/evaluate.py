@@ -42,8 +42,8 @@ def evaluate(
     Example:
       mejiro evaluate build/efficientnet-lite0-int8.tflite --data pictures
     """
-    opened = Artifact.open(artifact)
-    reference = Artifact.open(against) if against else None
+    opened = Artifact.open_classifier(artifact)
+    reference = Artifact.open_classifier(against) if against else None
     pictures = labelled_pictures(data, opened.card.labels)
     with progress() as shown:
         shown.stage(f"scoring {opened.card.file}")

@@ -110,7 +110,7 @@ def _open(model: str, settings: dict[str, Any]) -> Subject:
         _refuse(model, settings, _ENGINE, "is a network, which Keras runs")
         return NetworkSubject(opening.open_float_model(model, settings))
     _refuse(model, settings, opening.NAMES, "is an exported file, whose card says all of that")
-    artifact = Artifact.open(path)
+    artifact = Artifact.open_classifier(path)
     engine = {name: settings[name] for name in _ENGINE}
     return ExportedSubject(artifact, open_model(artifact.path, artifact.card, **engine))
 

@@ -316,3 +316,42 @@ def whole_onnx() -> bytes:
 def colours() -> tuple[Label, ...]:
     """Return the labels of the tiny models."""
     return tuple(Label(index, name) for index, name in enumerate(COLOURS))
+
+
+@pytest.fixture
+def constant(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes an ONNX file whose outputs are the arrays given, by name.
+
+    Its input is a uint8 picture; `state` are further float inputs by name, with their shapes.
+    """
+
+    def write(outputs: dict[str, np.ndarray], state: dict[str, Any] | None = None) -> Path:
+        given = {"image": (TensorProto.UINT8, (1, 8, 8, 3))}
+        given |= {name: (TensorProto.FLOAT, shape) for name, shape in (state or {}).items()}
+        nodes = [
+            helper.make_node("Cast", ["image"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["real"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        ]
+        tensors = [onnx.numpy_helper.from_array(np.float32(0), "zero")]
+        for name, array in outputs.items():
+            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+            tensors.append(onnx.numpy_helper.from_array(array, f"{name}-constant"))
+            nodes += [
+                helper.make_node("Cast", ["nothing"], [f"{name}-nothing"], to=kind),
+                helper.make_node("Add", [f"{name}-constant", f"{name}-nothing"], [name]),
+            ]
+        made = [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+            )
+            for name, array in outputs.items()
+        ]
+        inputs = [helper.make_tensor_value_info(name, *about) for name, about in given.items()]
+        graph = helper.make_graph(nodes, "constant", inputs, made, tensors)
+        opsets = [helper.make_opsetid("", 17)]
+        path = tmp_path / "constant.onnx"
+        onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+        return path
+
+    return write

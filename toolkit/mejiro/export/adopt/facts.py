@@ -11,7 +11,7 @@ from mejiro_runtime.preprocess import Quantization, TensorType
 from mejiro_runtime.types import PixelOrder
 
 ONLY_CLASSIFIERS = (
-    "this version adopts only classifiers: one picture in, one score for each class out"
+    "without --task only classifiers are adopted: one picture in, one score for each class out"
 )
 # Operators that only detectors end in.
 DETECTION_OPERATORS = frozenset(
@@ -91,6 +91,10 @@ class ModelFacts:
     `data` is the file as it will be adopted: its own bytes, or those with each of `changes`
     made. `scores` is None where the graph's end, `last_operator`, does not tell. `notes` are
     findings for the user, `origin` goes into the lineage.
+
+    `picture` is the place of the input that takes the frame; a recurrent model has others.
+    `roles` are the places of the outputs of TFLite_Detection_PostProcess, in the operator's
+    order, and `boxed_classes` is the number of classes it was made for, where there is one.
     """
 
     name: str
@@ -107,6 +111,22 @@ class ModelFacts:
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     origin: dict[str, Any] = field(default_factory=dict)
+    picture: int = 0
+    roles: tuple[int, ...] = ()
+    boxed_classes: int | None = None
+
+    @property
+    def pixels(self) -> TensorFacts:
+        """The input that takes the frame."""
+        return self.inputs[self.picture]
+
+
+def picture_place(inputs: tuple[TensorFacts, ...]) -> int:
+    """Return the place of the first input that has the shape of a picture, else 0."""
+    for place, tensor in enumerate(inputs):
+        if len(tensor.shape) == 4 and {tensor.shape[1], tensor.shape[3]} & {1, 3}:
+            return place
+    return 0
 
 
 def require_classifier(facts: ModelFacts) -> None:

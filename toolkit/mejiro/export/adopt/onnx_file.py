@@ -17,6 +17,7 @@ from mejiro.export.adopt.facts import (
     ModelFacts,
     Steps,
     TensorFacts,
+    picture_place,
     shown,
 )
 from mejiro_runtime.card import Format, Precision, Scores
@@ -89,21 +90,24 @@ def read_onnx(data: bytes, name: str, spec: InputSpec | None = None) -> ModelFac
     # Before IR version 4 every weight was an input as well.
     inputs = [value for value in graph.input if value.name not in initial]
     operators = frozenset(str(node.op_type) for node in graph.node)
-    single = len(inputs) == len(graph.output) == 1 and not operators & DETECTION_OPERATORS
-    changes = _close_shapes(model, inputs[0], name, spec) if single else ()
+    plain = not operators & DETECTION_OPERATORS
+    changes = _close_shapes(model, inputs[0], name, spec) if plain and len(inputs) == 1 else ()
+    single = len(inputs) == len(graph.output) == 1 and plain
     last = _last_operator(graph) if single else ""
+    given = tuple(_facts(value) for value in inputs)
+    picture = picture_place(given)
     opsets = {entry.domain or "ai.onnx": int(entry.version) for entry in model.opset_import}
     return ModelFacts(
         name=name,
         format=Format.ONNX,
         data=model.SerializeToString() if changes else data,
         precision=_precision(model),
-        inputs=tuple(_facts(value) for value in inputs),
+        inputs=given,
         outputs=tuple(_facts(value) for value in graph.output),
         operators=operators,
         last_operator=shown(last),
         scores=_ENDS.get(last),
-        steps=_steps(graph, inputs[0]) if single else None,
+        steps=_steps(graph, inputs[picture]) if plain and inputs else None,
         changes=changes,
         notes=_notes(int(model.ir_version), opsets.get("ai.onnx", 0)),
         origin={
@@ -111,6 +115,7 @@ def read_onnx(data: bytes, name: str, spec: InputSpec | None = None) -> ModelFac
             "ir": int(model.ir_version),
             "opsets": {shown(domain): version for domain, version in opsets.items()},
         },
+        picture=picture,
     )
 
 
@@ -213,7 +218,7 @@ def _refuse_external(model: Any, name: str) -> None:
 
 def _close_shapes(model: Any, value: Any, name: str, spec: InputSpec | None) -> tuple[str, ...]:
     """Fix the open sizes of the input `value`, and of the output with it; say what was done."""
-    shape, output = _shape(value), model.graph.output[0]
+    shape = _shape(value)
     if len(shape) != 4:
         return ()  # no picture; `input_spec_for` says so
     wanted = [1 if shape[0] < 0 else shape[0], *shape[1:]]
@@ -228,7 +233,7 @@ def _close_shapes(model: Any, value: Any, name: str, spec: InputSpec | None) -> 
             )
         wanted = [old if old > 0 else new for old, new in zip(wanted, spec.shape, strict=True)]
         changes.append(f"the open size was fixed to {spec.width}x{spec.height}")
-    told = min(_shape(output), default=1) > 0
+    told = all(min(_shape(output), default=1) > 0 for output in model.graph.output)
     if changes or not told:
         _write_shapes(model, value.name, wanted, name)
     if not told and not changes:

@@ -40,12 +40,12 @@ class Pixels:
 def input_spec_for(
     facts: ModelFacts, given: InputSpec | None, hints: Hints
 ) -> tuple[InputSpec, list[str]]:
-    """Return the specification of a file's only input, and how each part of it was found.
+    """Return the specification of the input that takes frames, and how each part was found.
 
     `given` is taken as it is if it fits the file. Raises ModelError if the input is no picture,
     and UsageError, which names the option to give, if the file leaves something open.
     """
-    tensor = facts.inputs[0]
+    tensor = facts.pixels
     _require_picture(tensor, facts.name)
     if given is not None:
         _require_fit(tensor, given, hints, facts.name)
@@ -141,7 +141,7 @@ def _order(channels: int, facts: ModelFacts, hints: Hints) -> tuple[PixelOrder, 
 
 def _pixels(facts: ModelFacts, order: PixelOrder, hints: Hints) -> Pixels:
     """Return how a pixel is stored: as given, else as the file tells, else raise UsageError."""
-    dtype, steps = TensorType(facts.inputs[0].dtype), facts.steps
+    dtype, steps = TensorType(facts.pixels.dtype), facts.steps
     if dtype is TensorType.FLOAT32:
         return _real(facts, order, hints)
     if steps is None:

@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 
 from mejiro.errors import MissingPackage
-from mejiro.export.adopt.facts import Described, ModelFacts, Steps, TensorFacts, shown
+from mejiro.export.adopt.facts import (
+    Described,
+    ModelFacts,
+    Steps,
+    TensorFacts,
+    picture_place,
+    shown,
+)
 from mejiro.export.adopt.tflite_metadata import BUFFER_NAME, read_described
 from mejiro_runtime.card import Format, Precision, Scores
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.preprocess import InputSpec, Quantization, TensorType
 
 IDENTIFIER = b"TFL3"
+POSTPROCESS = "TFLite_Detection_PostProcess"
 VERSION = 3
 
 _NAMES = {"FLOAT32": "float32", "FLOAT16": "float16", "UINT8": "uint8", "INT8": "int8"}
@@ -120,21 +128,40 @@ class _Reader:
         names = [self._codes[self._index(op.OpcodeIndex(), self._codes)] for op in operators]
         last = self._last_operator(operators, names, outputs[0]) if len(outputs) == 1 else ""
         changes = self._fix_batch(inputs)
+        given = tuple(self._facts(index) for index in inputs)
+        picture = picture_place(given)
+        roles, boxed_classes = self._postprocess(operators, names, outputs)
         return ModelFacts(
             name=self._name,
             format=Format.TFLITE,
             data=bytes(self._data),
             precision=self._precision(),
-            inputs=tuple(self._facts(index) for index in inputs),
+            inputs=given,
             outputs=tuple(self._facts(index) for index in outputs),
             operators=frozenset(names),
             last_operator=shown(last),
             scores=_ENDS.get(last),
-            steps=self._steps(operators, names, inputs[0]) if len(inputs) == 1 else None,
+            steps=self._steps(operators, names, inputs[picture]) if inputs else None,
             described=self._described(),
             changes=changes,
             origin={"converter": shown(_text(self._model.Description()))},
+            picture=picture,
+            roles=roles,
+            boxed_classes=boxed_classes,
         )
+
+    def _postprocess(
+        self, operators: list[Any], names: list[str], outputs: list[int]
+    ) -> tuple[tuple[int, ...], int | None]:
+        """Return which outputs are those of the operator POSTPROCESS, and its classes."""
+        if POSTPROCESS not in names:
+            return (), None
+        operator = operators[names.index(POSTPROCESS)]
+        made = self._numbers(operator.OutputsAsNumpy())
+        roles = tuple(outputs.index(index) for index in made if index in outputs)
+        options = operator.CustomOptionsAsNumpy()
+        classes = _option(options, "num_classes") if isinstance(options, np.ndarray) else None
+        return (roles if len(roles) == len(made) == 4 else ()), classes
 
     def _spend(self, count: int) -> None:
         self._left -= count
@@ -269,6 +296,15 @@ class _Reader:
                 raw = content.tobytes() if isinstance(content, np.ndarray) else b""
                 return read_described(raw, bytes(self._data), self._name) or Described()
         return Described()
+
+
+def _option(options: Any, name: str) -> int | None:
+    """Return a number of a custom operator's options, if it is there."""
+    flexbuffers = importlib.import_module("flatbuffers.flexbuffers")
+    try:
+        return int(flexbuffers.GetRoot(options.tobytes()).AsMap[name].AsInt)
+    except Exception:  # noqa: BLE001 - what a stranger's bytes make of the reader is open-ended
+        return None
 
 
 def _names_of(enum: Any) -> dict[int, str]:

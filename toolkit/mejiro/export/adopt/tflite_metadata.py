@@ -40,7 +40,7 @@ _NORMALIZATION = 1
 _MEAN, _STD = 0, 1
 # AssociatedFile
 _FILE_NAME, _FILE_TYPE = 0, 2
-_AXIS_LABELS = 2
+_LABELS = (2, 3)  # of an axis, and of the numbers that are an output's values
 
 _MAX_ABOUT_CHARACTERS = 2000
 
@@ -125,7 +125,7 @@ def read_described(metadata: bytes, model: bytes, name: str) -> Described | None
     inputs = subgraphs[0].children(_SUBGRAPH_INPUTS)
     outputs = subgraphs[0].children(_SUBGRAPH_OUTPUTS)
     mean, std = _normalization(inputs[0]) if len(inputs) == 1 else ((), ())
-    file = _labels_file(outputs[0]) if len(outputs) == 1 else ""
+    file = next((name for output in outputs if (name := _labels_file(output))), "")
     return Described(
         mean=mean,
         std=std,
@@ -152,9 +152,9 @@ def _order(tensor: Node) -> PixelOrder | None:
 
 
 def _labels_file(tensor: Node) -> str:
-    """Return the name of the first file that labels the output's axis, or nothing."""
+    """Return the name of the first file that labels the output's axis or values, or nothing."""
     files = tensor.children(_TENSOR_FILES)
-    names = (file.text(_FILE_NAME) for file in files if file.byte(_FILE_TYPE) == _AXIS_LABELS)
+    names = (file.text(_FILE_NAME) for file in files if file.byte(_FILE_TYPE) in _LABELS)
     return next(names, "")
 
 
