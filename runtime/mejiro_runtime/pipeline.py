@@ -178,7 +178,6 @@ class Pipeline:
             self._slot.end(error)
 
     def __enter__(self) -> Pipeline:
-        self.model.reset()
         self.source.__enter__()
         if self.policy is Policy.NEWEST:
             self._thread = threading.Thread(target=self._capture, name="capture", daemon=True)
