@@ -96,6 +96,18 @@ def _add_run(commands: Subparsers) -> None:
         "--top", type=int, default=3, metavar="K", help="answers a frame (default: 3)"
     )
     _add_engine(parser)
+    _add_sinks(parser)
+
+
+def _add_sinks(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("where results go, besides the terminal").add_argument
+    add("--web", nargs="?", const="127.0.0.1:8080", metavar="HOST:PORT",
+        help="serve the live page and /metrics (default: 127.0.0.1:8080); "
+        "an address that others can reach demands a token, which is printed")  # fmt: skip
+    add("--web-token-file", metavar="FILE", help="take the page's token from this file")
+    add("--window", action="store_true", help="show a window; closing it ends the run")
+    add("--video", metavar="FILE", help="write a video with what was seen drawn on it")
+    add("--log", metavar="FILE", help="append a line of JSON for each frame")
 
 
 def _add_bench(commands: Subparsers) -> None:

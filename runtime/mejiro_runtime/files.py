@@ -32,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     import tempfile  # only writers need it, and it costs every reader milliseconds
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     beside = Path(name)
     try:

@@ -14,8 +14,8 @@ from mejiro_runtime.backends import Backend, BackendInfo, open_backend, parse_re
 from mejiro_runtime.card import ArtifactCard, head_path
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.postprocess.classification import read_scores, top_classes
-from mejiro_runtime.preprocess import Preprocessor
-from mejiro_runtime.types import Frame, Result, Timing
+from mejiro_runtime.preprocess import Preprocessor, covered
+from mejiro_runtime.types import ActivationMap, Frame, Label, Result, Timing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,8 @@ class Model:
     """Hold an open artifact. Call it with a frame; use it in a `with` block to close it.
 
     While `keep_features` is set, calls keep what `activation_map` is made of, with the weights in
-    the file `head`. Not safe for use by two threads at once.
+    the file `head`. While `explain_best` is set too, each result brings the map of its best class.
+    Not safe for use by two threads at once.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Model:
         self.backend = backend
         self.top = top
         self.keep_features = False
+        self.explain_best = False
         self._kept: list[NDArray[Any]] = []
         self._head: Any = head
         self.preprocessor = Preprocessor(card.input)
@@ -81,6 +83,7 @@ class Model:
             count=self.top,
             background=self.card.output.background,
         )
+        heat = self._explain(frame, top[0].label) if self.explain_best and top else None
         done = perf_counter_ns()
         timing = Timing(
             capture_ns=frame.capture_ns,
@@ -89,7 +92,17 @@ class Model:
             postprocess_ns=done - inferred,
             age_ns=done - frame.captured_ns,
         )
-        return Result(index=frame.index, name=frame.name, top=top, timing=timing)
+        return Result(index=frame.index, name=frame.name, top=top, timing=timing, heat=heat)
+
+    def _explain(self, frame: Frame, label: Label) -> ActivationMap | None:
+        """Return the map of `label`; None for a frame that ran before features were kept."""
+        start = perf_counter_ns()
+        if not self._kept:
+            return None
+        values = self.activation_map(label.index)
+        height, width = frame.pixels.shape[:2]
+        box = covered(self.card.input, height, width)
+        return ActivationMap(values, box, label, perf_counter_ns() - start)
 
     def activation_map(self, index: int) -> NDArray[np.float32]:
         """Return what each place of the last picture adds to the score of class `index`.

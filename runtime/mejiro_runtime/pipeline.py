@@ -119,6 +119,11 @@ class Pipeline:
         return {DROPPED_OLDER: self._slot.dropped} if self._slot.dropped else {}
 
     @property
+    def reconnects(self) -> bool:
+        """Whether the source comes back by itself, and so tells of its outages."""
+        return isinstance(self.source, Interruptible)
+
+    @property
     def outages(self) -> tuple[Outage, ...]:
         """When the source gave nothing and why, the newest last; empty if it tells of none."""
         return tuple(self.source.outages) if isinstance(self.source, Interruptible) else ()

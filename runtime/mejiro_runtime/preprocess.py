@@ -16,7 +16,7 @@ import numpy as np
 from mejiro_runtime.errors import SpecError
 from mejiro_runtime.fields import Fields
 from mejiro_runtime.kernels import Kernel, Pixels, default_kernel
-from mejiro_runtime.types import PixelOrder
+from mejiro_runtime.types import Box, PixelOrder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -263,6 +263,18 @@ def place(spec: InputSpec, height: int, width: int) -> Placement:
         inner_width=out_w,
         inner_height=out_h,
     )
+
+
+@lru_cache(maxsize=64)
+def covered(spec: InputSpec, height: int, width: int) -> Box:
+    """Return the region that the whole tensor covers of a frame, in the frame's pixels.
+
+    With a letterbox it reaches beyond the frame, where the tensor is padded.
+    """
+    where = place(spec, height, width)
+    across, down = where.width / where.inner_width, where.height / where.inner_height
+    left, top = where.x - where.left * across, where.y - where.top * down
+    return Box(left, top, left + spec.width * across, top + spec.height * down)
 
 
 class _Plan:

@@ -114,11 +114,24 @@ class Segmentation(NamedTuple):
     shares: tuple[tuple[Label, float], ...]
 
 
+class ActivationMap(NamedTuple):
+    """Hold what each place adds to the score of one class: `values` is float32 (height, width).
+
+    `box` says which region of the frame it covers; with a letterbox that reaches beyond the frame.
+    `cost_ns` is what making it added to its frame.
+    """
+
+    values: NDArray[np.float32]
+    box: Box
+    label: Label
+    cost_ns: int
+
+
 class Result(NamedTuple):
     """Hold what was seen in one frame, best first, and what it cost.
 
     A classifier fills `top`, a detector `boxes`, a segmentation `mask`; what a model's task is not
-    stays empty or None.
+    stays empty or None. `heat` is there while someone has asked the model for it.
     """
 
     index: int  # type: ignore[assignment]
@@ -128,6 +141,7 @@ class Result(NamedTuple):
     extra: Mapping[str, Any] = MappingProxyType({})
     boxes: tuple[Detection, ...] | None = None
     mask: Segmentation | None = None
+    heat: ActivationMap | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the line that `mejiro-run run --json` writes for this frame."""

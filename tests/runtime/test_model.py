@@ -12,6 +12,7 @@ from mejiro_runtime.backends import TensorInfo
 from mejiro_runtime.card import OutputSpec, read_card
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.model import Model, open_model
+from mejiro_runtime.preprocess import covered
 from mejiro_runtime.types import Frame, PixelOrder
 
 
@@ -133,6 +134,26 @@ def test_features_are_weighed_for_one_class(handmade, tmp_path) -> None:
     assert model(handmade.frame("red")).top == result.top
     with pytest.raises(ModelError, match="kept no features"):
         model.activation_map(0)
+
+
+def test_a_result_brings_the_map_of_its_best_class_while_asked(handmade, tmp_path) -> None:
+    weights = np.arange(15).reshape(3, 5) / 4 - 1
+    model = with_features(handmade, tmp_path, weights)
+    frame = handmade.frame("green", size=(30, 40))
+    assert model(frame).heat is None
+    model.explain_best = True
+    assert model(frame).heat is None  # nothing was kept yet
+    model.keep_features = True
+    result = model(frame)
+    assert result.heat is not None
+    assert result.heat.label == result.top[0].label
+    assert result.heat.values == pytest.approx(model.activation_map(result.top[0].label.index))
+    # The crop's nine tenths of the shorter side, in the middle.
+    assert result.heat.box == covered(model.card.input, 30, 40)
+    assert 0 < result.heat.cost_ns <= result.timing.postprocess_ns
+    assert "heat" not in result.to_json()
+    model.explain_best = False
+    assert model(frame).heat is None
 
 
 def test_a_file_has_the_features_that_its_card_promises(handmade, tmp_path) -> None:

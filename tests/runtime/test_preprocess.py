@@ -21,6 +21,7 @@ from mejiro_runtime.preprocess import (
     Quantization,
     ResizeMode,
     TensorType,
+    covered,
     place,
     preprocess,
 )
@@ -243,6 +244,25 @@ def test_modes_keep_what_they_promise(spec: InputSpec, height: int, width: int) 
         ):
             assert size <= max(1, fit * side + 1e-6)
             assert size > fit * side - 1 - lost - 1e-6
+
+
+@given(
+    spec=specifications(side=600),
+    height=st.integers(1, 9000),
+    width=st.integers(1, 9000),
+)
+def test_what_the_tensor_covers_is_where_the_frame_was_placed(
+    spec: InputSpec, height: int, width: int
+) -> None:
+    where, box = place(spec, height, width), covered(spec, height, width)
+    # The part of the tensor that the frame fills lies over the region that it was made of.
+    for low, high, side, start, size, left, inner in (
+        (box.left, box.right, spec.width, where.x, where.width, where.left, where.inner_width),
+        (box.top, box.bottom, spec.height, where.y, where.height, where.top, where.inner_height),
+    ):
+        scale = (high - low) / side
+        assert low + left * scale == pytest.approx(start, abs=1e-6)
+        assert low + (left + inner) * scale == pytest.approx(start + size, abs=1e-6)
 
 
 def test_the_usual_camera_is_cropped_as_the_papers_say() -> None:

@@ -56,6 +56,12 @@ def _colour_graph(order: str, sharpness: float) -> onnx.ModelProto:
     return model
 
 
+@pytest.fixture(autouse=True)
+def hasty_races(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time files without waiting for threads to settle: here only the order of things counts."""
+    monkeypatch.setattr("mejiro.race.SETTLE_NS", 0)
+
+
 @pytest.fixture
 def colour_model(tmp_path: Path) -> WriteColourModel:
     """Return a function that writes an ONNX classifier of red, green and blue, and its card."""

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mejiro.errors import UsageError
-from mejiro.race import Conditions, Pace, compare_paces, median_ratio, race
+from mejiro.race import SETTLE_FRAMES, Conditions, Pace, compare_paces, median_ratio, race
+from mejiro_runtime.backends import BackendInfo
 from mejiro_runtime.types import Frame, PixelOrder, Result, Timing
 
 
@@ -57,7 +58,7 @@ def test_a_race_has_rounds_and_frames(given: dict[str, int]) -> None:
 class Runner:
     """Stand in for an open model: it notes that it ran, and takes a time of its own."""
 
-    info = "an engine"
+    info = BackendInfo("litert", "an engine", "1", "CPU", 2, "litert")
 
     def __init__(self, name: str, infer_ns: int, ran: list[str]) -> None:
         self.name, self.infer_ns, self.ran, self.closed = name, infer_ns, ran, False
@@ -90,12 +91,33 @@ def test_files_take_turns(colour_model: Any, monkeypatch: pytest.MonkeyPatch) ->
     paces = race(artifacts, conditions, on_progress=lambda *counts: done.append(counts))
     assert [one.infer_ns for one in paces] == [(100,) * 4, (200,) * 4, (300,) * 4]
     assert [one.median_ns for one in paces] == [105, 205, 305]  # capture does not count
-    assert paces[0].engine == "an engine"
+    assert paces[0].engine == "an engine 1, CPU, 2 threads"
     assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    rounds = [ran[start : start + 6] for start in range(0, len(ran), 6)]
+    each = 3 * (2 + SETTLE_FRAMES)
+    rounds = [ran[start : start + each] for start in range(0, len(ran), each)]
     assert len({tuple(one) for one in rounds}) > 2  # the order changes
     assert all(sorted(one) == sorted(rounds[0]) for one in rounds)
     assert all(runner.closed for runner in runners.values())
+
+
+def test_threads_find_their_places_before_a_turn_counts(
+    colour_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, ran = [0], []
+
+    class Settling(Runner):
+        def __call__(self, frame: Frame) -> Result:
+            now[0] += 1_000_000
+            ran.append(now[0])
+            return super().__call__(frame)
+
+    monkeypatch.setattr("mejiro.race.perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr("mejiro.race.SETTLE_NS", 30_000_000)
+    artifact = colour_model("one")
+    monkeypatch.setattr("mejiro.race.open_model", lambda *_, **__: Settling("one", 100, []))
+    (pace,) = race([artifact], Conditions(rounds=2, frames=4))
+    assert len(pace.label_ns) == 2
+    assert len(ran) == (1 + 2) * (30 + 4)  # one round warms up
 
 
 def test_files_are_opened_anew(colour_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

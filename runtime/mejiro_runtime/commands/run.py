@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from mejiro_runtime import telemetry
 from mejiro_runtime.commands.opening import check_positive, context, open_chosen
 from mejiro_runtime.commands.printing import print_report, write_json
+from mejiro_runtime.commands.showing import open_sinks
 from mejiro_runtime.latency import LatencyRecorder, LatencyReport
 from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
@@ -37,13 +38,15 @@ def execute(options: argparse.Namespace) -> int:
     first_infer_ns: int | None = None
     interrupted: KeyboardInterrupt | None = None
     start = perf_counter_ns()
-    with model:
-        pipeline = Pipeline(source, model, [sink])
+    with model, open_sinks(options, bundle, model, source) as more:
+        pipeline = Pipeline(source, model, [sink, *more.sinks], overlap=True)
+        more.pipeline = pipeline
         try:
             with pipeline:
                 for step in pipeline.steps(options.frames):
                     if first_infer_ns is None:
                         first_infer_ns = step.result.timing.infer_ns
+                        more.watch()
                     recorder.add(step.result.timing, step.sink_ns)
         except KeyboardInterrupt as reason:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
@@ -57,7 +60,11 @@ def execute(options: argparse.Namespace) -> int:
             dropped=pipeline.dropped,
             peak_memory_bytes=telemetry.peak_memory_bytes(),
         )
-        about = {**context(bundle, model, source.description), "skipped": source.skipped}
+        about = {
+            **context(bundle, model, source.description),
+            "skipped": source.skipped,
+            **more.told(),
+        }
     if options.json:
         write_json({"summary": {**about, **report.to_json()}}, indent=None)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TextIO
 
 from mejiro_runtime.types import Frame, Result
@@ -21,3 +22,16 @@ class JsonLinesSink:
 
     def close(self) -> None:
         """See `Sink.close`."""
+
+
+class LogFileSink(JsonLinesSink):
+    """Append each result to the file `path`: a run that starts anew goes on where it ended."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", encoding="utf-8", newline="\n")
+        super().__init__(self._file)
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._file.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mejiro_runtime.sinks.jsonlines import JsonLinesSink
+from mejiro_runtime.sinks.jsonlines import JsonLinesSink, LogFileSink
 from mejiro_runtime.types import Classification, Frame, Label, PixelOrder, Result, Timing
 
 FRAME = Frame(pixels=None, order=PixelOrder.BGR, index=0, captured_ns=0, capture_ns=0)  # type: ignore[arg-type]
@@ -55,3 +55,16 @@ def test_a_line_does_not_wait_for_the_next() -> None:
     sink = JsonLinesSink(stream)
     sink.show(FRAME, Result(0, "x", (), Timing(1, 2, 3, 4, 5), extra={"more": 1}))
     assert json.loads(stream.flushed)["more"] == 1
+
+
+def test_a_log_goes_on_where_it_ended(tmp_path) -> None:
+    path = tmp_path / "logs" / "run.jsonl"
+    for index in range(2):
+        sink = LogFileSink(path)
+        sink.show(FRAME, Result(index, "目白", (), Timing(1, 2, 3, 4, 5)))
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) == index + 1  # there before the run ends
+        sink.close()
+        sink.close()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1]
+    assert json.loads(lines[0])["name"] == "目白"

@@ -24,6 +24,10 @@ def test_the_wheel_holds_the_imported_runtime_and_a_true_record(tmp_path):
         info = f"mejiro_runtime-{version}.dist-info"
         own = archive.read("mejiro_runtime/preprocess.py").decode()
         assert "class InputSpec" in own
+        page = [
+            n.rpartition("/")[2] for n in names if n.startswith("mejiro_runtime/sinks/web/page/")
+        ]
+        assert page == ["icon.svg", "index.html", "page.js", "style.css"]
         assert not [n for n in names if not n.startswith(("mejiro_runtime/", f"{info}/"))]
         metadata = message_from_string(archive.read(f"{info}/METADATA").decode())
         assert metadata["Name"] == "mejiro-runtime"

@@ -20,7 +20,7 @@ from mejiro_runtime._version import __version__
 _DISTRIBUTION = "mejiro-runtime"
 _TAG = "py3-none-any"
 # What the package is made of; anything else in its folder (caches, editor files) stays out.
-_SUFFIXES = frozenset({".py", ".typed"})
+_SUFFIXES = frozenset({".css", ".html", ".js", ".py", ".svg", ".typed"})
 
 
 def write_runtime_wheel(folder: Path) -> Path:
