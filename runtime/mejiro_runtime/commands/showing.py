@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from mejiro_runtime import telemetry
@@ -48,13 +47,6 @@ class Run:
             found["notes"] = [f"{info.requested} was asked for, but {info.fallback}."]
         if self.sampler is not None and self.sampler.latest is not None:
             found["telemetry"] = self.sampler.latest.to_json()
-        if self.pipeline is not None and self.pipeline.reconnects:
-            now = self.pipeline.outage
-            found["outages"] = len(self.pipeline.outages)
-            found["outage"] = now and {
-                "reason": now.reason,
-                "seconds": (perf_counter_ns() - now.began_ns) / 1e9,
-            }
         return found
 
     def watch(self) -> None:
@@ -73,8 +65,6 @@ class Run:
         value: dict[str, Any] = {}
         if self.sampler is not None and self.sampler.latest is not None:
             value["telemetry"] = self.sampler.latest.to_json()
-        if self.pipeline is not None and self.pipeline.reconnects:
-            value["outages"] = [outage._asdict() for outage in self.pipeline.outages]
         return value
 
     def explain(self, on: bool) -> None:

@@ -13,9 +13,7 @@ from mejiro_runtime.command_line import build_parser
 from mejiro_runtime.commands import showing
 from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.model import Model
-from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sensors import Reading, Sampler
-from mejiro_runtime.sources.base import Outage
 
 SHORT = ("--source", "synthetic:40x30", "--frames", "3")
 
@@ -113,20 +111,11 @@ def test_a_page_learns_what_only_the_run_knows(handmade, simulated_engine, monke
         assert facts["dropped"] == {}
         assert "telemetry" not in facts  # absent, not zero
         assert "notes" not in facts
-        assert "outages" not in facts
         run.sampler = Sampler(lambda: Reading(5, temperature_celsius=51.5, throttled=()))
         assert "telemetry" not in run.facts()  # not read yet
         run.sampler.sample()
         assert run.facts()["telemetry"] == {"temperature_celsius": 51.5, "throttled": []}
         assert run.told()["telemetry"] == run.facts()["telemetry"]
-        source.outages = (Outage(0, 5, "cable"), Outage(9, None, "unplugged"))
-        run.pipeline = Pipeline(source, model)
-        assert run.facts()["outages"] == 2
-        assert run.facts()["outage"]["reason"] == "unplugged"
-        assert run.facts()["outage"]["seconds"] > 0
-        assert run.told()["outages"][0] == {"began_ns": 0, "ended_ns": 5, "reason": "cable"}
-        source.outages = source.outages[:1]
-        assert run.facts()["outage"] is None
         backend.info = backend.info._replace(fallback="there is no GPU")
         assert run.facts()["notes"] == ["litert was asked for, but there is no GPU."]
         run.explain(True)
