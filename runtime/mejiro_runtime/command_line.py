@@ -119,6 +119,15 @@ def _add_bench(commands: Subparsers) -> None:
     parser.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
     parser.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
     _add_engine(parser)
+    _add_judging(parser)
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--require", action="append", default=[], metavar="REQUIREMENT",
+        help="exit with 1 unless it passes: 'infer.p99<40ms', 'drops<1%%', 'fps>=15', ...; "
+        "may be given again",
+    )  # fmt: skip
 
 
 def _add_verify(commands: Subparsers) -> None:

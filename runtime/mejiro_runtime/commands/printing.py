@@ -12,6 +12,7 @@ from mejiro_runtime.sinks.console import format_ms
 if TYPE_CHECKING:
     from mejiro_runtime.bench import Overlap
     from mejiro_runtime.intervals import Ratio
+    from mejiro_runtime.requirements import Judgement
 
 
 def write(text: str = "") -> None:
@@ -73,3 +74,13 @@ def print_overlap(overlap: Overlap) -> None:
 
 def _interval(ratio: Ratio) -> str:
     return f"{ratio.median:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+
+
+def print_judgement(one: Judgement) -> None:
+    """Write how a requirement fared, and what that rests on."""
+    unit = f" {one.requirement.unit}" if one.requirement.unit else ""
+    bounds = [f"{value:.4g}" if value is not None else "?" for value in (one.low, one.high)]
+    text = "not measured" if one.measured is None else f"{one.measured:.4g}{unit}"
+    if one.measured is not None and one.low != one.high:
+        text += f" [{bounds[0]}, {bounds[1]}]"
+    write(f"{one.verdict.value} {one.requirement}: {text}, {one.why}")
