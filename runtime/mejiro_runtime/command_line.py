@@ -129,8 +129,22 @@ def _add_bench(commands: Subparsers) -> None:
     )  # fmt: skip
     _add_bundle(parser)
     parser.add_argument("--source", default="synthetic:640x480", help="default: synthetic:640x480")
-    parser.add_argument("--frames", type=int, default=200, metavar="N", help="default: 200")
+    parser.add_argument("--frames", type=int, metavar="N", help="default: 200")
     _add_engine(parser)
+    _add_judging(parser)
+
+
+def _add_judging(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sustained", metavar="DURATION",
+        help="measure for so long (90s, 10m, 2h), and tell p50 and p95 by minute beside "
+        "temperature, clock and throttling",
+    )  # fmt: skip
+    parser.add_argument(
+        "--require", action="append", default=[], metavar="REQUIREMENT",
+        help="exit with 1 unless it passes: 'infer.p99<40ms', 'drops<1%%', 'fps>=15', ...; "
+        "may be given again",
+    )  # fmt: skip
 
 
 def _add_verify(commands: Subparsers) -> None:

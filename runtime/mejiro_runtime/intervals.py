@@ -100,7 +100,7 @@ def share_interval(hits: int, count: int) -> tuple[float, float]:
 
 
 def mean_interval(values: Sequence[int] | NDArray[np.int64]) -> tuple[float, float]:
-    """Return the bounds of the mean of values in the order of time; None of them are independent.
+    """Return the bounds of the mean of values that stand in the order of time.
 
     The percentile bootstrap over blocks of `BLOCK` neighbours (Kuensch 1989), with a fixed seed.
     """

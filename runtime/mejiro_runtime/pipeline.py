@@ -20,7 +20,6 @@ from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.model import Model
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sources import Source
-from mejiro_runtime.sources.base import Interruptible, Outage
 from mejiro_runtime.types import Frame, Result
 
 if TYPE_CHECKING:
@@ -117,17 +116,6 @@ class Pipeline:
     def dropped(self) -> dict[str, int]:
         """Frames that were captured and never reached the model, by cause."""
         return {DROPPED_OLDER: self._slot.dropped} if self._slot.dropped else {}
-
-    @property
-    def outages(self) -> tuple[Outage, ...]:
-        """When the source gave nothing and why, the newest last; empty if it tells of none."""
-        return tuple(self.source.outages) if isinstance(self.source, Interruptible) else ()
-
-    @property
-    def outage(self) -> Outage | None:
-        """The outage that lasts now, if the source is lost."""
-        outages = self.outages
-        return outages[-1] if outages and outages[-1].ended_ns is None else None
 
     def steps(self, limit: int | None = None) -> Iterator[Step]:
         """Give a step for each frame, at most `limit`; the work is done as it is asked for.

@@ -16,7 +16,6 @@ from mejiro_runtime import pipeline as module
 from mejiro_runtime.errors import EndOfRun, SourceError
 from mejiro_runtime.model import Model
 from mejiro_runtime.pipeline import DROPPED_OLDER, NewestSlot, Pipeline
-from mejiro_runtime.sources.base import Outage
 from mejiro_runtime.types import Frame, PixelOrder
 
 WAIT_S = 30  # far beyond what any of this takes; only a hang reaches it
@@ -332,7 +331,7 @@ def test_ctrl_c_closes_everything(model) -> None:
     assert sink.closed == 1
 
 
-# Ends, and what is told.
+# Ends that a sink asks for.
 
 
 class ClosingSink(KeepingSink):
@@ -353,21 +352,3 @@ def test_a_sink_may_end_the_run_and_the_others_get_its_last_frame(model, overlap
     assert sinks[0].shown == sinks[1].shown == [(0, 0), (1, 1)]
     assert [sink.closed for sink in sinks] == [1, 1]
     assert source.closed == 1
-
-
-def test_a_source_that_never_comes_back_has_no_outages(model) -> None:
-    pipeline = Pipeline(ListSource(1), model)
-    assert pipeline.outages == ()
-    assert pipeline.outage is None
-
-
-def test_an_outage_is_told_while_it_lasts(model) -> None:
-    class Reconnecting(ListSource):
-        outages: tuple[Outage, ...] = (Outage(5, 9, "cable"),)
-
-    source = Reconnecting(1, live=True)
-    pipeline = Pipeline(source, model)
-    assert pipeline.outages == (Outage(5, 9, "cable"),)
-    assert pipeline.outage is None
-    source.outages = (*source.outages, Outage(20, None, "unplugged"))
-    assert pipeline.outage == Outage(20, None, "unplugged")

@@ -12,6 +12,8 @@ from mejiro_runtime.sinks.console import format_ms
 if TYPE_CHECKING:
     from mejiro_runtime.bench import Overlap
     from mejiro_runtime.intervals import Ratio
+    from mejiro_runtime.requirements import Judgement
+    from mejiro_runtime.sustained import Window
 
 
 def write(text: str = "") -> None:
@@ -62,9 +64,9 @@ def _row(value: Distribution) -> str:
     return "".join(f"{format_ms(number):>9}" for number in numbers)
 
 
-def print_overlap(overlap: Overlap) -> None:
-    """Write what reading ahead of the engine bought."""
-    write(
+def overlap_line(overlap: Overlap) -> str:
+    """Return what reading ahead of the engine bought."""
+    return (
         f"  reading ahead of the engine: {overlap.with_overlap:.1f} frames a second, "
         f"{overlap.without:.1f} without, {overlap.bare:.1f} of the bare engine; "
         f"a gain of {_interval(overlap.gain)} ×, {_interval(overlap.of_bare)} of the bare engine"
@@ -73,3 +75,30 @@ def print_overlap(overlap: Overlap) -> None:
 
 def _interval(ratio: Ratio) -> str:
     return f"{ratio.median:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+
+
+def print_judgement(one: Judgement) -> None:
+    """Write how a requirement fared, and what that rests on."""
+    unit = f" {one.requirement.unit}" if one.requirement.unit else ""
+    bounds = [f"{value:.4g}" if value is not None else "?" for value in (one.low, one.high)]
+    text = "not measured" if one.measured is None else f"{one.measured:.4g}{unit}"
+    if one.measured is not None and one.low != one.high:
+        text += f" [{bounds[0]}, {bounds[1]}]"
+    write(f"{one.verdict.value} {one.requirement}: {text}, {one.why}")
+
+
+def print_window(window: Window) -> None:
+    """Write what one window of a sustained run was like; what no sensor told is left out."""
+    facts = [f"{window.frames} frames"]
+    if window.p50_ns is not None and window.p95_ns is not None:
+        facts.append(f"p50 {format_ms(window.p50_ns)}, p95 {format_ms(window.p95_ns)} ms")
+    if window.temperature_celsius is not None:
+        facts.append(f"{window.temperature_celsius:.0f} °C")
+    if window.clock_hz is not None:
+        facts.append(f"{window.clock_hz / 1e9:.2f} GHz")
+    if window.power_watts is not None:
+        facts.append(f"{window.power_watts:.1f} W")
+    if window.throttled:
+        facts.append(", ".join(window.throttled))
+    write(f"{window.began_s:6.0f} to {window.ended_s:.0f} s: {'; '.join(facts)}")
+    sys.stdout.flush()

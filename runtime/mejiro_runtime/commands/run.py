@@ -39,13 +39,14 @@ def execute(options: argparse.Namespace) -> int:
     interrupted: KeyboardInterrupt | None = None
     start = perf_counter_ns()
     with model, open_sinks(options, bundle, model, source) as more:
-        pipeline = Pipeline(source, model, [sink, *more.sinks])
+        pipeline = Pipeline(source, model, [sink, *more.sinks], overlap=True)
         more.pipeline = pipeline
         try:
             with pipeline:
                 for step in pipeline.steps(options.frames):
                     if first_infer_ns is None:
                         first_infer_ns = step.result.timing.infer_ns
+                        more.watch()
                     recorder.add(step.result.timing, step.sink_ns)
         except KeyboardInterrupt as reason:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
@@ -59,7 +60,11 @@ def execute(options: argparse.Namespace) -> int:
             dropped=pipeline.dropped,
             peak_memory_bytes=telemetry.peak_memory_bytes(),
         )
-        about = {**context(bundle, model, source.description), "skipped": source.skipped}
+        about = {
+            **context(bundle, model, source.description),
+            "skipped": source.skipped,
+            **more.told(),
+        }
     if options.json:
         write_json({"summary": {**about, **report.to_json()}}, indent=None)
     else:

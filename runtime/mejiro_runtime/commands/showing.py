@@ -18,6 +18,7 @@ from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sources import Source
 
 if TYPE_CHECKING:
+    from mejiro_runtime.sensors import Sampler
     from mejiro_runtime.sinks.web.hub import Facts
 
 
@@ -28,6 +29,7 @@ class Run:
         self.bundle, self.model, self.source = bundle, model, source
         self.pipeline: Pipeline | None = None
         self.sinks: list[Sink] = []
+        self.sampler: Sampler | None = None
 
     def facts(self) -> Facts:
         """Return what the live page shows and a sink does not know; see `Facts`."""
@@ -43,10 +45,27 @@ class Run:
         }
         if info.fallback:
             found["notes"] = [f"{info.requested} was asked for, but {info.fallback}."]
-        celsius = telemetry.temperature_celsius()
-        if celsius is not None:
-            found["telemetry"] = {"temperature_celsius": celsius}
+        if self.sampler is not None and self.sampler.latest is not None:
+            found["telemetry"] = self.sampler.latest.to_json()
         return found
+
+    def watch(self) -> None:
+        """Read the machine's sensors from now on, where a run goes on for long or is looked at.
+
+        To be called once the first frame is through: a start has no time for it.
+        """
+        if self.sampler is None and (self.source.live or self.sinks):
+            from mejiro_runtime.sensors import Sampler
+
+            self.sampler = Sampler()
+            self.sampler.__enter__()
+
+    def told(self) -> dict[str, Any]:
+        """Return what the run's report says besides its timings."""
+        value: dict[str, Any] = {}
+        if self.sampler is not None and self.sampler.latest is not None:
+            value["telemetry"] = self.sampler.latest.to_json()
+        return value
 
     def explain(self, on: bool) -> None:
         """Let results bring the activation map of their best class, or no longer."""
@@ -72,7 +91,11 @@ def open_sinks(
                 sink = open_one(value, options, run)
                 stack.callback(_close, sink)
                 run.sinks.append(sink)
-        yield run
+        try:
+            yield run
+        finally:
+            if run.sampler is not None:
+                run.sampler.__exit__(None, None, None)
 
 
 def _close(sink: Sink) -> None:

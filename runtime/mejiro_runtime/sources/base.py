@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from mejiro_runtime.types import Frame
 
@@ -44,10 +44,3 @@ class Source(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-
-
-@runtime_checkable
-class Interruptible(Protocol):
-    """Tell when a source that comes back by itself gave nothing, the newest last."""
-
-    outages: Sequence[Outage]

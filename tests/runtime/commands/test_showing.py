@@ -13,6 +13,7 @@ from mejiro_runtime.command_line import build_parser
 from mejiro_runtime.commands import showing
 from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.model import Model
+from mejiro_runtime.sensors import Reading, Sampler
 
 SHORT = ("--source", "synthetic:40x30", "--frames", "3")
 
@@ -92,13 +93,12 @@ def test_a_closed_window_ends_the_run_and_still_reports(bundle, say, monkeypatch
     monkeypatch.setitem(showing.OPENERS, "window", lambda value, options, run: sink)
     code, out, err = say("run", bundle, "--source", "synthetic:40x30", "--window")
     assert (code, err) == (0, "")
-    assert "1 frames; " in out
+    assert "2 frames; " in out
     assert sink.shown == 2
     assert sink.closed >= 1
 
 
 def test_a_page_learns_what_only_the_run_knows(handmade, simulated_engine, monkeypatch) -> None:
-    monkeypatch.setattr("mejiro_runtime.telemetry.temperature_celsius", lambda: None)
     opened = handmade.open()
     options = build_parser("run").parse_args(["run", str(Path("x"))])
     source = type("Source", (), {"description": "a list", "live": False})()
@@ -111,11 +111,31 @@ def test_a_page_learns_what_only_the_run_knows(handmade, simulated_engine, monke
         assert facts["dropped"] == {}
         assert "telemetry" not in facts  # absent, not zero
         assert "notes" not in facts
-        monkeypatch.setattr("mejiro_runtime.telemetry.temperature_celsius", lambda: 51.5)
-        assert run.facts()["telemetry"] == {"temperature_celsius": 51.5}
+        run.sampler = Sampler(lambda: Reading(5, temperature_celsius=51.5, throttled=()))
+        assert "telemetry" not in run.facts()  # not read yet
+        run.sampler.sample()
+        assert run.facts()["telemetry"] == {"temperature_celsius": 51.5, "throttled": []}
+        assert run.told()["telemetry"] == run.facts()["telemetry"]
         backend.info = backend.info._replace(fallback="there is no GPU")
         assert run.facts()["notes"] == ["litert was asked for, but there is no GPU."]
         run.explain(True)
         assert (model.keep_features, model.explain_best) == (True, True)
         run.explain(False)
         assert (model.keep_features, model.explain_best) == (False, False)
+
+
+@pytest.mark.parametrize(("live", "sinks", "watched"), [(True, 0, 1), (False, 1, 1), (False, 0, 0)])
+def test_sensors_are_read_where_a_run_goes_on_or_is_looked_at(
+    handmade, simulated_engine, live: bool, sinks: int, watched: int
+) -> None:
+    options = build_parser("run").parse_args(["run", str(Path("x"))])
+    source = type("Source", (), {"description": "a list", "live": live})()
+    model = Model(handmade.card(), handmade.backend())
+    with showing.open_sinks(options, handmade.open(), model, source) as run:
+        run.sinks += [Closed()] * sinks
+        run.watch()
+        run.watch()
+        assert (run.sampler is not None) == watched
+        names = [thread.name for thread in threading.enumerate()]
+        assert names.count("sensors") == watched
+    assert "sensors" not in [thread.name for thread in threading.enumerate()]

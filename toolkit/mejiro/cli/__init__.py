@@ -30,6 +30,7 @@ COMMANDS = {
     "diagnose": "mejiro.cli.diagnose",
     "explain": "mejiro.cli.explain",
     "compare": "mejiro.cli.compare",
+    "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
