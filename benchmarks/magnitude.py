@@ -29,12 +29,13 @@ from mejiro.quality.run_scores import select_validation
 from mejiro.train.events import Events
 from mejiro.train.finetune import FinetuneSettings, copied, finetune
 from mejiro.train.pictures import Pictures
+from mejiro.train.settings import BatchNorm
 from mejiro.zoo import open_model
 from mejiro_runtime.card import Format, Precision
 
 SPARSITY, SIDE = 0.8, 128
 MOST_LOST, MOST_ZIPPED = 1.0, 0.45
-EPOCHS, RATE, ROUNDS = 10, 5e-4, 40
+EPOCHS, RATE, ROUNDS = 24, 1e-3, 40
 
 
 def train_run(data: Path, out: Path) -> Path:
@@ -106,7 +107,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--run", type=Path, help="a run of `mejiro train` on them")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--rate", type=float, default=RATE)
-    parser.add_argument("--scope", choices=[scope.value for scope in Scope], default="layer")
+    parser.add_argument("--scope", choices=[scope.value for scope in Scope], default="global")
+    parser.add_argument("--batch-norm", choices=[b.value for b in BatchNorm], default="trained")
     parser.add_argument("--control", action="store_true", help="train the dense one as long")
     parser.add_argument("--quick", action="store_true", help="one epoch; nothing is recorded")
     parser.add_argument("--out", type=Path, help="the file that keeps what was measured")
@@ -123,7 +125,9 @@ def main() -> None:
         if pictures is None:
             raise SystemExit(f"{options.data} holds no pictures")
         training = FinetuneSettings(
-            epochs=1 if options.quick else options.epochs, rate=options.rate
+            epochs=1 if options.quick else options.epochs,
+            rate=options.rate,
+            batch_norm=BatchNorm(options.batch_norm),
         )
         settings = MagnitudeSettings(SPARSITY, scope=Scope(options.scope))
         thinned = thin(model, settings, pictures=pictures, training=training, events=talking())
@@ -148,6 +152,7 @@ def main() -> None:
                 "image_size": model.input.height,
                 "epochs": training.epochs,
                 "rate": training.rate,
+                "batch_norm": training.batch_norm.value,
                 **settings.to_json(),
                 "sparsity_of_all_kernels": round(thinned.overall, 4),
                 "validation_pictures": scores["pictures"],

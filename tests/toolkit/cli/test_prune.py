@@ -60,6 +60,7 @@ def test_it_trains_measures_and_writes_a_model(
 ) -> None:
     words = ["prune", str(folder / "network"), "--method", "magnitude", "--sparsity", "0.75"]
     words += ["--data", str(folder / "tints"), "--val", "0.3", "--epochs", "2"]
+    words += ["--scope", "layer", "--batch-norm", "trained"]
     assert main([*words, "--out", str(tmp_path / "thin"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record == json.loads((tmp_path / "thin" / "pruning.json").read_text())
@@ -72,6 +73,7 @@ def test_it_trains_measures_and_writes_a_model(
     model = load_float_model(tmp_path / "thin")
     assert (model.keras_model.get_layer("expand").kernel.numpy() == 0).mean() == 0.75
     assert model.lineage["finetuned"][0]["labels"]
+    assert model.lineage["finetuned"][0]["batch_norm"] == "trained"
 
 
 def test_channels_go_and_the_network_learns_again(

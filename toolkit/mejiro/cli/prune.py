@@ -19,6 +19,7 @@ from mejiro.cli.pruning_magnitude import MAGNITUDE
 from mejiro.errors import UsageError
 from mejiro.quality.lessons import read_calibration, read_lessons
 from mejiro.train.finetune import FinetuneSettings
+from mejiro.train.settings import BatchNorm
 from mejiro.zoo import check_replaceable, save_float_model
 
 METHODS: dict[str, Method] = {"channel": CHANNEL, "magnitude": MAGNITUDE}
@@ -61,6 +62,12 @@ def _method_options(function: Function) -> Function:
     help="The greatest learning rate.",
 )
 @click.option("--batch-size", type=click.IntRange(1, 65_536), default=32, show_default=True)
+@click.option(
+    "--batch-norm",
+    type=click.Choice([one.value for one in BatchNorm]),
+    default=FinetuneSettings.batch_norm.value,
+    show_default=True,
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
 @click.option(
     "--measure/--no-measure", default=True, help="Export, weigh and time the files; default: yes."
@@ -110,6 +117,7 @@ def prune(model: str, method: str, out: Path, as_json: bool, **settings: Any) ->
                 epochs=settings["epochs"] or 1,
                 rate=settings["rate"],
                 batch_size=settings["batch_size"],
+                batch_norm=BatchNorm(settings["batch_norm"]),
                 seed=settings["seed"],
             ),
             pictures=pictures,

@@ -24,7 +24,7 @@ _OPTIONS = (
     click.option(
         "--scope",
         type=click.Choice([scope.value for scope in Scope]),
-        help="magnitude: the same share of each layer (default), or by what layers need.",
+        help="magnitude: the same share of each layer, or by what layers need (default).",
     ),
 )
 

@@ -114,6 +114,7 @@ def finetune(
         "teacher": None if teacher is None else teacher.name,
         "epochs": settings.epochs,
         "rate": settings.rate,
+        "batch_norm": settings.batch_norm.value,
         "seed": settings.seed,
         "kept_epoch": tuning.best_epoch,
         # Without labels it is the share of answers that are the teacher's.

@@ -121,7 +121,7 @@ def test_the_schedule_is_the_papers() -> None:
 
 def test_all_but_what_is_spared_is_thinned(tiny: FloatModel) -> None:
     before = [weight.copy() for weight in tiny.keras_model.get_weights()]
-    found = thin(tiny, MagnitudeSettings(0.75))
+    found = thin(tiny, MagnitudeSettings(0.75, scope=Scope.LAYER))
     assert tuple(layer.layer for layer in found.layers if layer.thinned) == CHOSEN
     for layer in CHOSEN:
         assert _zeros(found.model, layer) == 0.75
@@ -132,7 +132,7 @@ def test_all_but_what_is_spared_is_thinned(tiny: FloatModel) -> None:
     assert found.model.lineage["pruned"][0]["sparsity"] == 0.75
     for one, other in zip(before, tiny.keras_model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    whole = thin(tiny, MagnitudeSettings(0.5, spare=()))
+    whole = thin(tiny, MagnitudeSettings(0.5, scope=Scope.LAYER, spare=()))
     assert all(layer.thinned for layer in whole.layers)
     assert _zeros(whole.model, "stem") == 0.5
 
@@ -142,7 +142,7 @@ def test_zeros_grow_while_training_and_are_there_in_the_end(
 ) -> None:
     rows = labelled_rows(read_dataset(str(tints), val=0.3), tiny.input, tmp_path)
     training = FinetuneSettings(epochs=4, rate=0.01, batch_size=8, augmentation=Augmentation())
-    found = thin(tiny, MagnitudeSettings(0.75), pictures=rows, training=training)
+    found = thin(tiny, MagnitudeSettings(0.75, scope=Scope.LAYER), pictures=rows, training=training)
     for layer in CHOSEN:
         assert _zeros(found.model, layer) == 0.75
         old = tiny.keras_model.get_layer(layer).kernel.numpy()
@@ -155,7 +155,7 @@ def test_zeros_grow_while_training_and_are_there_in_the_end(
 
 def test_masks_survive_saving_and_int8(tiny: FloatModel, tints: Path, tmp_path: Path) -> None:
     """Weights are quantized symmetrically by channel, so what is 0 in float is 0 in int8."""
-    found = thin(tiny, MagnitudeSettings(0.75))
+    found = thin(tiny, MagnitudeSettings(0.75, scope=Scope.LAYER))
     save_float_model(found.model, tmp_path / "model", beside={"pruning.json": {"schema": 1}})
     assert (tmp_path / "model" / "pruning.json").is_file()
     model = load_float_model(tmp_path / "model")

@@ -44,7 +44,7 @@ class MagnitudeSettings:
 
     sparsity: float = 0.8
     pattern: Pattern | None = None
-    scope: Scope = Scope.LAYER
+    scope: Scope = Scope.GLOBAL
     spare: tuple[Spare, ...] = SPARED
     initial: float = 0.0
     begin: float = 0.0
