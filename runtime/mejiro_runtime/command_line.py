@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   mejiro-run run BUNDLE --source camera:0
   mejiro-run run BUNDLE --source cat.jpg --json
   mejiro-run bench BUNDLE --source synthetic:640x480 --threads 2
+  mejiro-run tune BUNDLE
 """
 
 
@@ -135,6 +136,18 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _add_tune(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "tune", "find what runs the bundle fastest here, and use it from now on",
+        "mejiro-run tune BUNDLE",
+    )  # fmt: skip
+    _add_bundle(parser)
+    parser.add_argument(
+        "--max-drop", type=float, default=1.0, metavar="POINTS",
+        help="how much recorded top-1 accuracy may be given for speed (default: 1)",
+    )  # fmt: skip
+
+
 def _add_verify(commands: Subparsers) -> None:
     parser = _add(
         commands, "verify", "replay the golden frames and compare every stage",
@@ -161,6 +174,7 @@ def _add_doctor(commands: Subparsers) -> None:
 PARSERS: dict[str, Callable[[Subparsers], None]] = {
     "run": _add_run,
     "bench": _add_bench,
+    "tune": _add_tune,
     "verify": _add_verify,
     "info": _add_info,
     "doctor": _add_doctor,
