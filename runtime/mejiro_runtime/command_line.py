@@ -98,6 +98,7 @@ def _add_run(commands: Subparsers) -> None:
     )
     _add_engine(parser)
     _add_sinks(parser)
+    _add_keeping(parser)
 
 
 def _add_sinks(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +110,13 @@ def _add_sinks(parser: argparse.ArgumentParser) -> None:
     add("--window", action="store_true", help="show a window; closing it ends the run")
     add("--video", metavar="FILE", help="write a video with what was seen drawn on it")
     add("--log", metavar="FILE", help="append a line of JSON for each frame")
+
+
+def _add_keeping(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what goes on beside").add_argument
+    add("--keep-fps", type=float, metavar="FPS",
+        help="step down to a faster artifact of the bundle when frames take longer than this "
+        "allows, and up again when there is room")  # fmt: skip
 
 
 def _add_bench(commands: Subparsers) -> None:

@@ -131,8 +131,14 @@ def test_the_default_races_even_if_it_was_slow(make_card) -> None:
     tried = [timed(card, 100.0, threads=1), timed(card, 10.0, threads=2)]
     ways = module._finalists(tried, tried[0].way, {card.file})
     assert ways == [tried[0].way, tried[1].way]
-    other = timed(make_card("b.tflite"), 1.0)
-    assert module._finalists([*tried, other], tried[0].way, {card.file}) == ways
+
+
+def test_each_artifact_races_once_for_the_ladder(make_card) -> None:
+    allowed, other = make_card("a.tflite"), make_card("b.tflite")
+    tried = [timed(allowed, 10.0, threads=2)]
+    tried += [timed(other, 30.0, threads=1), timed(other, 1.0, threads=2)]
+    ways = module._finalists(tried, tried[0].way, {allowed.file})
+    assert ways == [tried[0].way, tried[2].way]
 
 
 def test_as_many_threads_are_tried_as_there_are_cpus(make_card, simulated_engine, monkeypatch):

@@ -22,6 +22,7 @@ def open_chosen(options: argparse.Namespace, *, top: int = 5) -> tuple[Bundle, M
     What `mejiro-run tune` chose is taken where the options leave the choice, and said.
     """
     bundle = open_bundle(Path(options.bundle))
+    options.artifact_given = options.artifact is not None
     use_tuned(bundle, options)
     return (bundle, *open_artifact(bundle, options, top=top))
 

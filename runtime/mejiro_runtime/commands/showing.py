@@ -30,6 +30,7 @@ class Run:
         self.pipeline: Pipeline | None = None
         self.sinks: list[Sink] = []
         self.sampler: Sampler | None = None
+        self.notes: list[str] = []
 
     def facts(self) -> Facts:
         """Return what the live page shows and a sink does not know; see `Facts`."""
@@ -43,8 +44,11 @@ class Run:
             "device": telemetry.board() or telemetry.cpu_model() or "",
             "dropped": self.pipeline.dropped if self.pipeline else {},
         }
+        notes = list(self.notes)
         if info.fallback:
-            found["notes"] = [f"{info.requested} was asked for, but {info.fallback}."]
+            notes.insert(0, f"{info.requested} was asked for, but {info.fallback}.")
+        if notes:
+            found["notes"] = notes
         if self.sampler is not None and self.sampler.latest is not None:
             found["telemetry"] = self.sampler.latest.to_json()
         return found
@@ -66,6 +70,13 @@ class Run:
         if self.sampler is not None and self.sampler.latest is not None:
             value["telemetry"] = self.sampler.latest.to_json()
         return value
+
+    def change_model(self, model: Model) -> None:
+        """Go on with `model`; it explains if the one before did and it can."""
+        if model.card.features:
+            model.keep_features = self.model.keep_features
+            model.explain_best = self.model.explain_best
+        self.model = model
 
     def explain(self, on: bool) -> None:
         """Let results bring the activation map of their best class, or no longer."""
