@@ -117,6 +117,11 @@ def _add_keeping(parser: argparse.ArgumentParser) -> None:
     add("--keep-fps", type=float, metavar="FPS",
         help="step down to a faster artifact of the bundle when frames take longer than this "
         "allows, and up again when there is room")  # fmt: skip
+    add("--collect", metavar="DIR",
+        help="keep frames that --when asks for, for calibration or labelling")  # fmt: skip
+    add("--when", metavar="CONDITION",
+        help="'confidence<0.5', or 'disagree:int8,fp32': two artifacts, or precisions")  # fmt: skip
+    add("--collect-limit", type=int, metavar="N", help="keep at most N frames (default: 200)")
 
 
 def _add_bench(commands: Subparsers) -> None:
