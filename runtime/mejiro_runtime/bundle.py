@@ -54,6 +54,15 @@ class Bundle(NamedTuple):
         return self.folder / MODELS_FOLDER / card.file
 
 
+def tuned_path(folder: Path) -> Path:
+    """Return the file beside the bundle in `folder` that keeps what `mejiro-run tune` chose.
+
+    Nothing may be added inside. A link to the folder has a file of its own.
+    """
+    place = os.path.abspath(folder)  # noqa: PTH100 - unlike resolve, it keeps the link's name
+    return Path(place + ".tuned.json")
+
+
 def checksums_text(manifest_sha256: str, manifest: Manifest) -> str:
     """Return the text of SHA256SUMS, which `sha256sum -c` understands."""
     sums = {path: entry.sha256 for path, entry in manifest.files.items()}

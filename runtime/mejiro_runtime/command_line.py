@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   mejiro-run run BUNDLE --source camera:0
   mejiro-run run BUNDLE --source cat.jpg --json
   mejiro-run bench BUNDLE --source synthetic:640x480 --threads 2
+  mejiro-run tune BUNDLE
 """
 
 
@@ -109,6 +110,7 @@ def _add_run(commands: Subparsers) -> None:
     _add_reading(parser)
     _add_engine(parser)
     _add_sinks(parser)
+    _add_keeping(parser)
 
 
 def _add_sinks(parser: argparse.ArgumentParser) -> None:
@@ -120,6 +122,18 @@ def _add_sinks(parser: argparse.ArgumentParser) -> None:
     add("--window", action="store_true", help="show a window; closing it ends the run")
     add("--video", metavar="FILE", help="write a video with what was seen drawn on it")
     add("--log", metavar="FILE", help="append a line of JSON for each frame")
+
+
+def _add_keeping(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what goes on beside").add_argument
+    add("--keep-fps", type=float, metavar="FPS",
+        help="step down to a faster artifact of the bundle when frames take longer than this "
+        "allows, and up again when there is room")  # fmt: skip
+    add("--collect", metavar="DIR",
+        help="keep frames that --when asks for, for calibration or labelling")  # fmt: skip
+    add("--when", metavar="CONDITION",
+        help="'confidence<0.5', or 'disagree:int8,fp32': two artifacts, or precisions")  # fmt: skip
+    add("--collect-limit", type=int, metavar="N", help="keep at most N frames (default: 200)")
 
 
 def _add_bench(commands: Subparsers) -> None:
@@ -144,6 +158,18 @@ def _add_judging(parser: argparse.ArgumentParser) -> None:
         "--require", action="append", default=[], metavar="REQUIREMENT",
         help="exit with 1 unless it passes: 'infer.p99<40ms', 'drops<1%%', 'fps>=15', ...; "
         "may be given again",
+    )  # fmt: skip
+
+
+def _add_tune(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "tune", "find what runs the bundle fastest here, and use it from now on",
+        "mejiro-run tune BUNDLE",
+    )  # fmt: skip
+    _add_bundle(parser)
+    parser.add_argument(
+        "--max-drop", type=float, default=1.0, metavar="POINTS",
+        help="how much recorded top-1 accuracy may be given for speed (default: 1)",
     )  # fmt: skip
 
 
@@ -173,6 +199,7 @@ def _add_doctor(commands: Subparsers) -> None:
 PARSERS: dict[str, Callable[[Subparsers], None]] = {
     "run": _add_run,
     "bench": _add_bench,
+    "tune": _add_tune,
     "verify": _add_verify,
     "info": _add_info,
     "doctor": _add_doctor,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import gc
+import sys
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
 from mejiro_runtime import telemetry
-from mejiro_runtime.bundle import Bundle, open_bundle
-from mejiro_runtime.errors import UsageError
+from mejiro_runtime.bundle import Bundle, open_bundle, tuned_path
+from mejiro_runtime.errors import SpecError, UsageError
 from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.selection import choose_card
 
@@ -19,9 +20,37 @@ def open_chosen(options: argparse.Namespace, *, top: int = 5) -> tuple[Bundle, M
     """Return the bundle, its chosen model, and the nanoseconds that loading it took.
 
     What `options` hold of `threshold` and `smooth` is the model's; not all commands have them.
+    What `mejiro-run tune` chose is taken where the options leave the choice, and said.
     """
     bundle = open_bundle(Path(options.bundle))
+    options.artifact_given = options.artifact is not None
+    use_tuned(bundle, options)
     return (bundle, *open_artifact(bundle, options, top=top))
+
+
+def use_tuned(bundle: Bundle, options: argparse.Namespace) -> None:
+    """Put what was tuned for `bundle` into `options` that name neither artifact nor engine."""
+    if (options.artifact, options.backend, options.threads) != (None, None, None):
+        return
+    path = tuned_path(bundle.folder)
+    if not path.exists():
+        return
+    from mejiro_runtime.tuned import read_tuned, why_stale
+
+    try:
+        tuned = read_tuned(bundle.folder)
+        stale = why_stale(tuned, tuned.choice, bundle)
+    except SpecError as error:
+        stale, tuned = str(error), None
+    if stale is not None or tuned is None:
+        sys.stderr.write(f"not tuned: {stale}; run `mejiro-run tune` again\n")
+        return
+    choice = tuned.choice
+    options.artifact, options.backend = choice.artifact, choice.backend
+    options.threads = choice.threads
+    sys.stderr.write(
+        f"tuned: {choice.artifact} on {choice.backend}, {choice.threads} threads ({path})\n"
+    )
 
 
 def open_artifact(

@@ -7,18 +7,36 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter_ns
+from typing import TYPE_CHECKING
 
 from mejiro_runtime import telemetry
+from mejiro_runtime.bundle import Bundle
 from mejiro_runtime.commands.opening import check_positive, context, open_chosen
 from mejiro_runtime.commands.printing import print_report, write_json
 from mejiro_runtime.commands.showing import open_sinks
 from mejiro_runtime.latency import LatencyRecorder, LatencyReport
-from mejiro_runtime.pipeline import Pipeline
+from mejiro_runtime.model import Model
+from mejiro_runtime.pipeline import Pipeline, Step
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
 from mejiro_runtime.sources import open_source
+
+if TYPE_CHECKING:
+    from mejiro_runtime.commands.climbing import Climber
+
+
+def open_beside(
+    options: argparse.Namespace, bundle: Bundle, model: Model
+) -> AbstractContextManager[Climber | None]:
+    """Open what --keep-fps changes to; without it, nothing."""
+    if options.keep_fps is None:
+        return nullcontext()
+    from mejiro_runtime.commands.climbing import open_ladder
+
+    return open_ladder(options, bundle, model)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -27,44 +45,33 @@ def execute(options: argparse.Namespace) -> int:
     check_positive(options.top, "top")
     source = open_source(options.source)
     bundle, model, load_ns = open_chosen(options, top=options.top)
-    sink: Sink
-    if options.json:
-        sink = JsonLinesSink(sys.stdout)
-    elif sys.stdout.isatty():
-        sink = TableSink(sys.stdout)
-    else:
-        sink = LinesSink(sys.stdout)
-    recorder = LatencyRecorder()
-    first_infer_ns: int | None = None
     interrupted: KeyboardInterrupt | None = None
-    start = perf_counter_ns()
-    with model, open_sinks(options, bundle, model, source) as more:
-        pipeline = Pipeline(source, model, [sink, *more.sinks], overlap=True)
+    with (
+        model,
+        open_beside(options, bundle, model) as climber,
+        open_sinks(options, bundle, model if climber is None else climber.model, source) as more,
+    ):
+        # A frame that is prepared ahead is prepared for one model.
+        sinks = [terminal_sink(options), *more.sinks]
+        pipeline = Pipeline(source, more.model, sinks, overlap=climber is None)
         more.pipeline = pipeline
+        counted = _Counted(load_ns)
         try:
             with pipeline:
                 for step in pipeline.steps(options.frames):
-                    if first_infer_ns is None:
-                        first_infer_ns = step.result.timing.infer_ns
+                    counted.add(step)
+                    if counted.recorder.count == 1:
                         more.watch()
-                    recorder.add(step.result.timing, step.sink_ns)
+                    if climber is not None:
+                        climber.follow(step, pipeline, more, json=options.json)
         except KeyboardInterrupt as reason:
             # Ctrl-C is how one ends a camera: what was measured until then is still told.
             interrupted = reason
-        report = LatencyReport(
-            frames=recorder.count,
-            elapsed_ns=perf_counter_ns() - start,
-            stages=recorder.summary(),
-            load_ns=load_ns,
-            first_infer_ns=first_infer_ns,
-            dropped=pipeline.dropped,
-            peak_memory_bytes=telemetry.peak_memory_bytes(),
-        )
-        about = {
-            **context(bundle, model, source.description),
-            "skipped": source.skipped,
-            **more.told(),
-        }
+        report = counted.report(pipeline)
+        about = context(bundle, more.model, source.description)
+        about |= {"skipped": source.skipped, **more.told()}
+        if climber is not None:
+            about |= climber.told()
     if options.json:
         write_json({"summary": {**about, **report.to_json()}}, indent=None)
     else:
@@ -73,3 +80,36 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         raise interrupted
     return 0
+
+
+def terminal_sink(options: argparse.Namespace) -> Sink:
+    """Return what shows results on standard output."""
+    if options.json:
+        return JsonLinesSink(sys.stdout)
+    return TableSink(sys.stdout) if sys.stdout.isatty() else LinesSink(sys.stdout)
+
+
+class _Counted:
+    """Gather what the report tells of the frames."""
+
+    def __init__(self, load_ns: int) -> None:
+        self.recorder = LatencyRecorder()
+        self._load_ns = load_ns
+        self._first_infer_ns: int | None = None
+        self._start_ns = perf_counter_ns()
+
+    def add(self, step: Step) -> None:
+        if self._first_infer_ns is None:
+            self._first_infer_ns = step.result.timing.infer_ns
+        self.recorder.add(step.result.timing, step.sink_ns)
+
+    def report(self, pipeline: Pipeline) -> LatencyReport:
+        return LatencyReport(
+            frames=self.recorder.count,
+            elapsed_ns=perf_counter_ns() - self._start_ns,
+            stages=self.recorder.summary(),
+            load_ns=self._load_ns,
+            first_infer_ns=self._first_infer_ns,
+            dropped=pipeline.dropped,
+            peak_memory_bytes=telemetry.peak_memory_bytes(),
+        )

@@ -19,6 +19,7 @@ from mejiro_runtime.sources import Source
 
 if TYPE_CHECKING:
     from mejiro_runtime.sensors import Sampler
+    from mejiro_runtime.sinks.collect import Collector
     from mejiro_runtime.sinks.web.hub import Facts
 
 
@@ -30,6 +31,8 @@ class Run:
         self.pipeline: Pipeline | None = None
         self.sinks: list[Sink] = []
         self.sampler: Sampler | None = None
+        self.notes: list[str] = []
+        self.collector: Collector | None = None
 
     def facts(self) -> Facts:
         """Return what the live page shows and a sink does not know; see `Facts`."""
@@ -43,8 +46,13 @@ class Run:
             "device": telemetry.board() or telemetry.cpu_model() or "",
             "dropped": self.pipeline.dropped if self.pipeline else {},
         }
+        notes = list(self.notes)
         if info.fallback:
-            found["notes"] = [f"{info.requested} was asked for, but {info.fallback}."]
+            notes.insert(0, f"{info.requested} was asked for, but {info.fallback}.")
+        if notes:
+            found["notes"] = notes
+        if self.collector is not None:
+            found["collecting"] = self.collector.state
         if self.sampler is not None and self.sampler.latest is not None:
             found["telemetry"] = self.sampler.latest.to_json()
         return found
@@ -65,7 +73,16 @@ class Run:
         value: dict[str, Any] = {}
         if self.sampler is not None and self.sampler.latest is not None:
             value["telemetry"] = self.sampler.latest.to_json()
+        if self.collector is not None:
+            value["collected"] = self.collector.to_json()
         return value
+
+    def change_model(self, model: Model) -> None:
+        """Go on with `model`; it explains if the one before did and it can."""
+        if model.card.features:
+            model.keep_features = self.model.keep_features
+            model.explain_best = self.model.explain_best
+        self.model = model
 
     def explain(self, on: bool) -> None:
         """Let results bring the activation map of their best class, or no longer."""
@@ -85,6 +102,10 @@ def open_sinks(
     run = Run(bundle, model, source)
     if options.web_token_file and not options.web:
         raise UsageError("--web-token-file needs --web")
+    if bool(options.collect) != bool(options.when) or (
+        options.collect_limit is not None and not options.collect
+    ):
+        raise UsageError("--collect DIR and --when CONDITION go together; give both")
     with ExitStack() as stack:
         for option, open_one in OPENERS.items():
             if value := getattr(options, option):
@@ -139,10 +160,18 @@ def _window(value: Any, options: argparse.Namespace, run: Run) -> Sink:
     return WindowSink(f"Mejiro: {run.bundle.manifest.name}")
 
 
+def _collect(value: Any, options: argparse.Namespace, run: Run) -> Sink:
+    from mejiro_runtime.commands.collecting import open_collector
+
+    run.collector = open_collector(Path(value), options, run.bundle, run.model)
+    return run.collector
+
+
 # Option -> what opens its sink. Each imports what it needs when it is asked for.
 OPENERS: dict[str, Callable[[Any, argparse.Namespace, Run], Sink]] = {
     "web": _web,
     "log": _log,
     "video": _video,
     "window": _window,
+    "collect": _collect,
 }
