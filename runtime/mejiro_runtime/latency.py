@@ -81,7 +81,8 @@ class LatencyReport(NamedTuple):
     """Hold what one run measured. All durations are nanoseconds.
 
     `stages` is steady state only; `bare` is the engine called again on the tensors it holds,
-    interleaved with the frames; `dropped` counts frames by cause.
+    interleaved with the frames; `dropped` counts frames by cause. `outages` counts how often the
+    source was lost, and `outage_ns` is how long it gave nothing, in all.
     """
 
     frames: int
@@ -94,6 +95,8 @@ class LatencyReport(NamedTuple):
     bare: Distribution | None = None
     dropped: Mapping[str, int] = MappingProxyType({})
     peak_memory_bytes: int | None = None
+    outages: int = 0
+    outage_ns: int = 0
 
     @property
     def frames_per_second(self) -> float:
@@ -121,5 +124,7 @@ class LatencyReport(NamedTuple):
             "bare_engine": self.bare and self.bare.to_json(),
             "overhead": self.overhead and round(self.overhead, 4),
             "dropped": dict(self.dropped),
+            "outages": self.outages,
+            "outage_ns": self.outage_ns,
             "peak_memory_bytes": self.peak_memory_bytes,
         }

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from mejiro_runtime.model import Model
 from mejiro_runtime.sinks import Sink
-from mejiro_runtime.sources import Source
+from mejiro_runtime.sources import Source, stop
 from mejiro_runtime.types import Frame, Result
 
 DROPPED_OLDER = "a newer frame came"
@@ -128,6 +128,7 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self._slot.end()
+        stop(self.source)  # it may be waiting for a lost camera
         with ExitStack() as stack:
             stack.callback(self._close_source, kind, error, trace)
             for sink in self.sinks:

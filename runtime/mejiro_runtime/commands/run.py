@@ -19,7 +19,7 @@ from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
-from mejiro_runtime.sources import open_source
+from mejiro_runtime.sources import open_source, outages_of
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -53,6 +53,7 @@ def execute(options: argparse.Namespace) -> int:
             interrupted = True
         except EndOfRun:
             pass  # a closed window is as good an end as the source's own
+        outages = outages_of(source)
         report = LatencyReport(
             frames=recorder.count,
             elapsed_ns=perf_counter_ns() - start,
@@ -61,6 +62,8 @@ def execute(options: argparse.Namespace) -> int:
             first_infer_ns=first_infer_ns,
             dropped=pipeline.dropped,
             peak_memory_bytes=telemetry.peak_memory_bytes(),
+            outages=outages.count if outages else 0,
+            outage_ns=outages.total_ns(perf_counter_ns()) if outages else 0,
         )
         about = {**context(bundle, model, source.description), "skipped": source.skipped}
     if options.json:

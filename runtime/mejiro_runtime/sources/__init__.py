@@ -6,21 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mejiro_runtime.errors import UsageError
-from mejiro_runtime.sources.base import Source
+from mejiro_runtime.sources.base import Outage, Outages, Source, outages_of, stop
 
-__all__ = ["SOURCES", "Source", "open_source"]
+__all__ = ["SOURCES", "Outage", "Outages", "Source", "open_source", "outages_of", "stop"]
 
 
 def _synthetic(rest: str) -> Source:
     from mejiro_runtime.sources.synthetic import SyntheticSource
 
-    return SyntheticSource.parse(rest)
+    source = SyntheticSource.parse(rest)
+    return _reconnecting(source) if source.fail else source
 
 
 def _camera(rest: str) -> Source:
     from mejiro_runtime.sources.camera import CameraSource
 
-    return CameraSource.parse(rest)
+    return _reconnecting(CameraSource.parse(rest))
+
+
+def _reconnecting(source: Source) -> Source:
+    from mejiro_runtime.sources.reconnecting import Reconnecting
+
+    return Reconnecting(source)
 
 
 # What stands before the colon -> who reads the rest. Anything else is a path.

@@ -119,3 +119,42 @@ def test_a_page_learns_what_only_the_run_knows(handmade, simulated_engine, monke
         assert (model.keep_features, model.explain_best) == (True, True)
         run.explain(False)
         assert (model.keep_features, model.explain_best) == (False, False)
+
+
+LOST = ("--source", "synthetic:40x30@200?fail=5+0.01", "--frames", "12")
+
+
+def test_the_report_counts_the_gaps_of_a_source(bundle, say) -> None:
+    code, out, _ = say("run", bundle, *LOST, "--json")
+    assert code == 0
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert summary["outages"] >= 1
+    assert summary["outage_ns"] > 10_000_000
+    code, out, _ = say("bench", bundle, *LOST)
+    assert code == 0
+    assert "source lost" in out
+    assert "s in all" in out
+    code, out, _ = say("run", bundle, *SHORT)
+    assert "source lost" not in out
+
+
+def test_the_page_is_told_of_an_outage(bundle) -> None:
+    from mejiro_runtime.bundle import open_bundle
+    from mejiro_runtime.model import open_model
+    from mejiro_runtime.sources import open_source, outages_of
+
+    opened = open_bundle(Path(bundle))
+    card = opened.manifest.artifacts[0]
+    with open_model(opened.model_path(card), card) as model:
+        source = open_source("synthetic:40x30@30?fail=5+1")
+        run = showing.Run(opened, model, source)
+        assert (run.facts()["outage"], run.facts()["outages"]) == (None, 0)
+        outages = outages_of(source)
+        assert outages is not None
+        outages.begin(0, "cable")
+        found = run.facts()
+        assert found["outages"] == 1
+        assert found["outage"] is not None
+        assert found["outage"]["reason"] == "cable"
+        assert found["outage"]["seconds"] > 0
+        assert "outage" not in showing.Run(opened, model, open_source("synthetic:8x8")).facts()
