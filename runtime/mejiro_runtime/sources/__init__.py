@@ -35,7 +35,10 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "camera": _camera,
     "synthetic": _synthetic,
 }
-USAGE = "a picture, a folder of pictures, a video file, camera:N, or synthetic:WxH[@FPS]"
+USAGE = (
+    "a picture, a folder of pictures, a video file, camera:N (or /dev/videoN), "
+    "or synthetic:WxH[@FPS]"
+)
 
 
 def open_source(text: str) -> Source:
@@ -43,6 +46,8 @@ def open_source(text: str) -> Source:
 
     Raises UsageError for a name that means nothing, and SourceError for an empty folder.
     """
+    if text.startswith("/dev/"):
+        return _camera(text)
     kind, colon, rest = text.partition(":")
     if colon and kind in SOURCES:
         return SOURCES[kind](rest)

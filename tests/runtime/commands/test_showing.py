@@ -141,10 +141,11 @@ def test_the_report_counts_the_gaps_of_a_source(bundle, say) -> None:
 def test_the_page_is_told_of_an_outage(bundle) -> None:
     from mejiro_runtime.bundle import open_bundle
     from mejiro_runtime.model import open_model
+    from mejiro_runtime.selection import choose_card
     from mejiro_runtime.sources import open_source, outages_of
 
     opened = open_bundle(Path(bundle))
-    card = opened.manifest.artifacts[0]
+    card = choose_card(opened)
     with open_model(opened.model_path(card), card) as model:
         source = open_source("synthetic:40x30@30?fail=5+1")
         run = showing.Run(opened, model, source)
