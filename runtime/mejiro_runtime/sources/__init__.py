@@ -24,6 +24,24 @@ def _camera(rest: str) -> Source:
     return _reconnecting(CameraSource.parse(rest))
 
 
+def _http(scheme: str) -> Callable[[str], Source]:
+    def open_http(rest: str) -> Source:
+        from mejiro_runtime.sources.http import HttpSource
+
+        return _reconnecting(HttpSource.parse(f"{scheme}:{rest}"))
+
+    return open_http
+
+
+def _rtsp(scheme: str) -> Callable[[str], Source]:
+    def open_stream(rest: str) -> Source:
+        from mejiro_runtime.sources.rtsp import open_rtsp
+
+        return _reconnecting(open_rtsp(f"{scheme}:{rest}"))
+
+    return open_stream
+
+
 def _reconnecting(source: Source) -> Source:
     from mejiro_runtime.sources.reconnecting import Reconnecting
 
@@ -33,11 +51,15 @@ def _reconnecting(source: Source) -> Source:
 # What stands before the colon -> who reads the rest. Anything else is a path.
 SOURCES: dict[str, Callable[[str], Source]] = {
     "camera": _camera,
+    "http": _http("http"),
+    "https": _http("https"),
+    "rtsp": _rtsp("rtsp"),
+    "rtsps": _rtsp("rtsps"),
     "synthetic": _synthetic,
 }
 USAGE = (
     "a picture, a folder of pictures, a video file, camera:N (or /dev/videoN), "
-    "or synthetic:WxH[@FPS]"
+    "http://… (MJPEG), rtsp://…, or synthetic:WxH[@FPS]"
 )
 
 
