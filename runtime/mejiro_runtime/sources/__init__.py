@@ -24,6 +24,17 @@ def _camera(rest: str) -> Source:
     return _reconnecting(CameraSource.parse(rest))
 
 
+def _video(text: str) -> Source:
+    from mejiro_runtime.sources.options import one_of, split
+    from mejiro_runtime.sources.pictures import PICTURE_SUFFIXES
+    from mejiro_runtime.sources.video import VideoSource
+
+    if Path(text.rpartition("?")[0]).suffix.lower() in PICTURE_SUFFIXES:
+        split(text, "a picture", {})  # raises: it has none
+    name, options = split(text, "a video", {"pace": one_of("real", "fast")})
+    return VideoSource(Path(name), real_time=options["pace"] == "real")
+
+
 def _http(scheme: str) -> Callable[[str], Source]:
     def open_http(rest: str) -> Source:
         from mejiro_runtime.sources.http import HttpSource
@@ -42,6 +53,24 @@ def _rtsp(scheme: str) -> Callable[[str], Source]:
     return open_stream
 
 
+def _picamera(rest: str) -> Source:
+    from mejiro_runtime.sources.picamera import PiCameraSource
+
+    return _reconnecting(PiCameraSource.parse(rest))
+
+
+def _gstreamer(rest: str) -> Source:
+    from mejiro_runtime.sources.gstreamer import open_gstreamer
+
+    return _reconnecting(open_gstreamer(rest))
+
+
+def _csi(rest: str) -> Source:
+    from mejiro_runtime.sources.gstreamer import open_csi
+
+    return _reconnecting(open_csi(rest))
+
+
 def _reconnecting(source: Source) -> Source:
     from mejiro_runtime.sources.reconnecting import Reconnecting
 
@@ -51,15 +80,18 @@ def _reconnecting(source: Source) -> Source:
 # What stands before the colon -> who reads the rest. Anything else is a path.
 SOURCES: dict[str, Callable[[str], Source]] = {
     "camera": _camera,
+    "csi": _csi,
+    "gstreamer": _gstreamer,
     "http": _http("http"),
     "https": _http("https"),
+    "picamera": _picamera,
     "rtsp": _rtsp("rtsp"),
     "rtsps": _rtsp("rtsps"),
     "synthetic": _synthetic,
 }
 USAGE = (
     "a picture, a folder of pictures, a video file, camera:N (or /dev/videoN), "
-    "http://… (MJPEG), rtsp://…, or synthetic:WxH[@FPS]"
+    "picamera[:N], csi:N, http://… (MJPEG), rtsp://…, gstreamer:PIPELINE, or synthetic:WxH[@FPS]"
 )
 
 
@@ -71,6 +103,8 @@ def open_source(text: str) -> Source:
     if text.startswith("/dev/"):
         return _camera(text)
     kind, colon, rest = text.partition(":")
+    if text == "picamera":
+        return _picamera("")
     if colon and kind in SOURCES:
         return SOURCES[kind](rest)
     path = Path(text)
@@ -85,4 +119,7 @@ def open_source(text: str) -> Source:
         if path.suffix.lower() in PICTURE_SUFFIXES:
             return PictureSource([path], description=f"picture {path.name}")
         return VideoSource(path)
+    # Only now: the name of a file may hold a question mark.
+    if Path(text.rpartition("?")[0]).is_file():
+        return _video(text)
     raise UsageError(f"there is no source '{text}'; give {USAGE}")
