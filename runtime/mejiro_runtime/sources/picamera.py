@@ -76,8 +76,9 @@ class PiCameraSource:
                 finally:
                     request.release()
             except (RuntimeError, OSError, Late) as error:
+                reason = str(error) or "no more"
                 raise SourceError(
-                    f"{name} gave {index} frames, then {str(error) or 'no more'}; check its ribbon cable"
+                    f"{name} gave {index} frames, then {reason}; check its ribbon cable"
                 ) from error
             now = perf_counter_ns()
             yield Frame(pixels, self._order, index, taken_ns(stamp, start), now - start, name)
