@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from time import perf_counter_ns
 
 from mejiro_runtime import telemetry
@@ -19,7 +20,7 @@ from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
-from mejiro_runtime.sources import open_source, outages_of
+from mejiro_runtime.sources import Outage, open_source, outages_of
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -27,6 +28,8 @@ def execute(options: argparse.Namespace) -> int:
     check_positive(options.frames, "frames")
     check_positive(options.top, "top")
     source = open_source(options.source)
+    if (outages := outages_of(source)) is not None:
+        outages.on_change = _tell
     bundle, model, load_ns = open_chosen(options, top=options.top)
     sink: Sink
     if options.json:
@@ -53,7 +56,6 @@ def execute(options: argparse.Namespace) -> int:
             interrupted = True
         except EndOfRun:
             pass  # a closed window is as good an end as the source's own
-        outages = outages_of(source)
         report = LatencyReport(
             frames=recorder.count,
             elapsed_ns=perf_counter_ns() - start,
@@ -74,3 +76,13 @@ def execute(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         raise KeyboardInterrupt
     return 0
+
+
+def _tell(outage: Outage) -> None:
+    """Say on standard error that the source is lost, or back: there may be no page that does."""
+    line = f"{outage.reason}; trying again"
+    if outage.ended_ns is not None:
+        line = f"the source is back after {(outage.ended_ns - outage.began_ns) / 1e9:.1f} s"
+    with suppress(OSError):
+        sys.stderr.write(f"mejiro-run: {line}\n")
+        sys.stderr.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -27,13 +27,15 @@ class Outage(NamedTuple):
 class Outages:
     """Keep account of a source's outages: `current`, the newest that ended, and totals of all.
 
-    One thread writes, others may read at any time.
+    One thread writes, others may read at any time; `on_change` is called by the one that writes,
+    when an outage begins and when it ends.
     """
 
     def __init__(self) -> None:
         self.current: Outage | None = None
         self.newest: deque[Outage] = deque(maxlen=KEPT_OUTAGES)
         self.count = 0
+        self.on_change: Callable[[Outage], object] = _say_nothing
         self._ended_ns = 0
 
     def begin(self, began_ns: int, reason: str) -> None:
@@ -41,6 +43,7 @@ class Outages:
         if self.current is None:
             self.count += 1
             self.current = Outage(began_ns, None, reason)
+            self.on_change(self.current)
         else:
             self.current = self.current._replace(reason=reason)
 
@@ -51,11 +54,16 @@ class Outages:
             self.newest.append(ended)
             self._ended_ns += now_ns - ended.began_ns
             self.current = None
+            self.on_change(ended)
 
     def total_ns(self, now_ns: int) -> int:
         """Return how long the source has been away so far, the current outage included."""
         current = self.current
         return self._ended_ns + (0 if current is None else max(0, now_ns - current.began_ns))
+
+
+def _say_nothing(outage: Outage) -> None:
+    """Be the default of `on_change`."""
 
 
 class Source(Protocol):

@@ -121,15 +121,19 @@ def test_a_page_learns_what_only_the_run_knows(handmade, simulated_engine, monke
         assert (model.keep_features, model.explain_best) == (False, False)
 
 
-LOST = ("--source", "synthetic:40x30@200?fail=5+0.01", "--frames", "12")
+LOST = ("--source", "synthetic:40x30@200?fail=30+0.01", "--frames", "35")
 
 
 def test_the_report_counts_the_gaps_of_a_source(bundle, say) -> None:
-    code, out, _ = say("run", bundle, *LOST, "--json")
+    code, out, err = say("run", bundle, *LOST, "--json")
     assert code == 0
     summary = json.loads(out.splitlines()[-1])["summary"]
     assert summary["outages"] >= 1
     assert summary["outage_ns"] > 10_000_000
+    lost, back = err.splitlines()[:2]
+    assert lost.startswith("mejiro-run: synthetic 40x30 at 200 frames a second was lost after 30")
+    assert lost.endswith("; trying again")
+    assert back.startswith("mejiro-run: the source is back after 0.")
     code, out, _ = say("bench", bundle, *LOST)
     assert code == 0
     assert "source lost" in out
