@@ -83,6 +83,8 @@ def _tell(outage: Outage) -> None:
     line = f"{outage.reason}; trying again"
     if outage.ended_ns is not None:
         line = f"the source is back after {(outage.ended_ns - outage.began_ns) / 1e9:.1f} s"
+    # A reason may quote what a stranger's server said.
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
     with suppress(OSError):
         sys.stderr.write(f"mejiro-run: {line}\n")
         sys.stderr.flush()
