@@ -13,6 +13,7 @@ from mejiro_runtime import opencv
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources import v4l2
 from mejiro_runtime.sources.base import taken_ns
+from mejiro_runtime.sources.jpeg import UNREADABLE, decode, reduction
 from mejiro_runtime.sources.options import positive, size, split
 from mejiro_runtime.types import Frame, PixelOrder
 
@@ -25,7 +26,7 @@ def _format(text: str) -> str:
     return text.upper()
 
 
-OPTIONS = {"size": size, "fps": positive, "format": _format}
+OPTIONS = {"size": size, "fps": positive, "format": _format, "reduce": reduction}
 
 
 class CameraSource:
@@ -45,9 +46,14 @@ class CameraSource:
         size: tuple[int, int] | None = None,
         fps: float | None = None,
         format: str | None = None,
+        reduce: int = 1,
     ) -> None:
-        self.device = device
-        self.size, self.format = size, format
+        if reduce > 1 and (format or "MJPG") != "MJPG":
+            raise UsageError(
+                f"reduce= is for MJPG, found format={format.lower() if format else ''}"
+            )
+        self.device, self.reduce = device, reduce
+        self.size, self.format = size, "MJPG" if reduce > 1 else format
         self.fps: float | None = fps
         self.skipped: list[str] = []
         number = re.fullmatch(r"/dev/video([0-9]+)", str(device))
@@ -55,10 +61,11 @@ class CameraSource:
         self.description = self.name
         self._wanted_fps = fps
         self._capture: Any = None
+        self._raw = False
 
     @classmethod
     def parse(cls, text: str) -> CameraSource:
-        """Read ``camera:N`` or ``camera:/dev/...`` from the N on, with ``?size=&fps=&format=``."""
+        """Read the N or /dev/... of a camera, with ``?size=&fps=&format=&reduce=`` after it."""
         name, options = split(text, "camera", OPTIONS)
         if re.fullmatch(r"[0-9]{1,3}", name):
             return cls(Path(f"/dev/video{int(name)}"), **options)
@@ -70,21 +77,25 @@ class CameraSource:
 
     def frames(self) -> Iterator[Frame]:
         """Give frames; raises SourceError when the camera gives no more."""
-        capture, index = self._capture, 0
+        capture, index, bad = self._capture, 0, 0
         stamp = self._cv2.CAP_PROP_POS_MSEC
         while True:
             ok = capture.grab()
             start = perf_counter_ns()
-            # The V4L2 backend gives the time stamp of the buffer that it grabbed.
-            taken = taken_ns(1e6 * capture.get(stamp), start) if ok else start
-            pixels: Any = None
-            if ok:
-                ok, pixels = capture.retrieve()
-            if not ok:
+            if not ok or bad == UNREADABLE:
                 raise SourceError(
                     f"{self.name} stopped after {index} frames; check its cable and "
                     "whether another program uses it"
                 )
+            # The V4L2 backend gives the time stamp of the buffer that it grabbed.
+            taken = taken_ns(1e6 * capture.get(stamp), start)
+            ok, pixels = capture.retrieve()
+            if ok and self._raw:
+                pixels = decode(pixels, self.reduce)
+            if not ok or pixels is None:
+                bad += 1  # a picture that arrived damaged is no lost camera yet
+                continue
+            bad = 0
             cost = perf_counter_ns() - start
             yield Frame(pixels, PixelOrder.BGR, index, taken, cost, self.name.replace(" ", ""))
             index += 1
@@ -165,6 +176,13 @@ class CameraSource:
             asked.append(self.format)
         if self._wanted_fps and rate > 0 and abs(rate - self._wanted_fps) > 0.5:
             asked.append(f"{self._wanted_fps:g} frames a second")
+        if self.reduce > 1:
+            # Without conversion OpenCV hands over the JPEG itself.
+            self._raw = format == "MJPG" and capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+            if self._raw:
+                pace += f", decoded at 1/{self.reduce}"
+            else:
+                asked.append(f"reduce={self.reduce}")
         note = f", though {', '.join(asked)} was asked for" if asked else ""
         self.description = f"{name} {got[0]}x{got[1]} {format}{pace}{note}"
 

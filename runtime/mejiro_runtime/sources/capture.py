@@ -12,6 +12,15 @@ from mejiro_runtime.errors import SourceError
 from mejiro_runtime.types import Frame, PixelOrder
 
 
+def time_limits(*, open_ms: int, read_ms: int) -> list[int]:
+    """Return what makes a VideoCapture give up waiting, as its parameters.
+
+    By number: some OpenCV 4.7 for Python lack the names CAP_PROP_OPEN_TIMEOUT_MSEC and
+    CAP_PROP_READ_TIMEOUT_MSEC.
+    """
+    return [53, open_ms, 54, read_ms]
+
+
 class CaptureSource:
     """Give the frames of the capture that `opening` makes of the `cv2` module, until it is lost.
 

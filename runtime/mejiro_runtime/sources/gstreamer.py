@@ -7,13 +7,14 @@ from typing import Any
 
 from mejiro_runtime import telemetry
 from mejiro_runtime.errors import MissingPackage, UsageError
-from mejiro_runtime.sources.capture import CaptureSource
+from mejiro_runtime.sources.capture import CaptureSource, time_limits
 from mejiro_runtime.sources.options import positive, size, split
 
 # Only the newest frame is kept, and none waits for its time of display.
 SINK = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 DEFAULT_SIZE = (1280, 720)
 DEFAULT_FPS = 30.0
+OPEN_MS, READ_MS = 10_000, 3_000
 
 
 def open_gstreamer(pipeline: str) -> CaptureSource:
@@ -27,7 +28,10 @@ def open_gstreamer(pipeline: str) -> CaptureSource:
 
     def opening(cv2: Any) -> Any:
         require_gstreamer(cv2)
-        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER)
+        # OpenCV has these limits for GStreamer from 4.7 on, and refuses them before.
+        version = tuple(int(part) for part in re.findall(r"[0-9]+", cv2.__version__)[:2])
+        limits = time_limits(open_ms=OPEN_MS, read_ms=READ_MS) if version >= (4, 7) else []
+        return cv2.VideoCapture(pipeline, cv2.CAP_GSTREAMER, limits)
 
     return CaptureSource(
         opening,

@@ -17,17 +17,14 @@ from urllib.request import (
     build_opener,
 )
 
-import numpy as np
-
 from mejiro_runtime import opencv
 from mejiro_runtime.errors import SourceError, UsageError
-from mejiro_runtime.kernels import Pixels
+from mejiro_runtime.sources.jpeg import UNREADABLE, decode, reduction
 from mejiro_runtime.sources.multipart import pictures
 from mejiro_runtime.sources.options import positive, split
 from mejiro_runtime.types import Frame, PixelOrder
 
 TIMEOUT_S = 3.0  # below what a pipeline waits for its capture thread when it closes
-UNREADABLE = 30  # pictures one after another
 
 
 def split_url(text: str) -> SplitResult:
@@ -55,9 +52,9 @@ class HttpSource:
 
     live = True
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, reduce: int = 1) -> None:
         self._url = split_url(url)
-        self.timeout_s = timeout_s
+        self.timeout_s, self.reduce = timeout_s, reduce
         self.description = shown(self._url)
         self.skipped: list[str] = []
         self._stream: Any = None
@@ -65,8 +62,11 @@ class HttpSource:
     @classmethod
     def parse(cls, text: str) -> HttpSource:
         """Read a URL, with options after ``#``, which is no part of what a server is asked."""
-        url, options = split(text, "an http source", {"timeout": positive}, mark="#")
-        return cls(url, timeout_s=options.get("timeout", TIMEOUT_S))
+        known = {"timeout": positive, "reduce": reduction}
+        url, options = split(text, "an http source", known, mark="#")
+        return cls(
+            url, timeout_s=options.get("timeout", TIMEOUT_S), reduce=options.get("reduce", 1)
+        )
 
     def frames(self) -> Iterator[Frame]:
         """Give frames; raises SourceError when the stream breaks off or holds no pictures."""
@@ -77,7 +77,7 @@ class HttpSource:
         try:
             for data in parts:
                 start = perf_counter_ns()
-                pixels = _decode(data)
+                pixels = decode(data, self.reduce)
                 if pixels is None:
                     bad += 1
                     if bad == UNREADABLE:
@@ -151,15 +151,3 @@ def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(inner, BadStatusLine) and not isinstance(inner, OSError):
         return "what answers there does not speak HTTP"  # and may say anything
     return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-
-
-def _decode(data: bytes) -> Pixels | None:
-    """Return a JPEG's pixels, (height, width, 3) uint8 BGR; None for what is none."""
-    cv2 = opencv.load("reading a camera")
-    if not data:
-        return None
-    try:
-        pixels: Pixels | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return None
-    return pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mejiro_runtime.sources.capture import CaptureSource
+from mejiro_runtime.sources.capture import CaptureSource, time_limits
 from mejiro_runtime.sources.http import TIMEOUT_S, shown, split_url
 from mejiro_runtime.sources.options import one_of, positive, split
 
@@ -21,8 +21,7 @@ def open_rtsp(text: str) -> CaptureSource:
         if "transport" in options:
             # FFmpeg's options have no other way in; without any OpenCV prefers TCP.
             os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = f"rtsp_transport;{options['transport']}"
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms]
-        limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
+        limits = time_limits(open_ms=limit_ms, read_ms=limit_ms)
         return cv2.VideoCapture(url, cv2.CAP_FFMPEG, limits)
 
     return CaptureSource(

@@ -16,6 +16,7 @@ import pytest
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources import camera, open_source
 from mejiro_runtime.sources.camera import CameraSource
+from mejiro_runtime.sources.jpeg import UNREADABLE
 from mejiro_runtime.sources.v4l2 import Mode, Offer
 
 OFFER = Offer(
@@ -61,12 +62,15 @@ class FakeCapture:
         self.released = 0
         self.settings: dict[str, Any] = {"format": int.from_bytes(b"YUYV", "little")}
         self.stamp_ms = 0.0
+        self.damaged: set[int] = set()
+        self.jpeg: Any = None
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
         return self.opened
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any) -> bool:
         self.settings[key] = min(value, self.most) if key == "fps" else value
+        return True
 
     def get(self, key: str) -> float:
         return self.stamp_ms if key == "stamp" else float(self.settings.get(key, 0))
@@ -76,6 +80,10 @@ class FakeCapture:
         return self.left >= 0
 
     def retrieve(self) -> tuple[bool, Any]:
+        if self.left in self.damaged:
+            return False, None
+        if self.settings.get("convert") == 0:
+            return True, self.jpeg
         return True, np.zeros((4, 6, 3), np.uint8)
 
     def release(self) -> None:
@@ -106,6 +114,7 @@ def plug_in(monkeypatch) -> Any:
             CAP_PROP_FRAME_HEIGHT="height",
             CAP_PROP_FPS="fps",
             CAP_PROP_POS_MSEC="stamp",
+            CAP_PROP_CONVERT_RGB="convert",
         )
         monkeypatch.setattr(camera.opencv, "load", lambda purpose: fake)
         monkeypatch.setattr(camera.v4l2, "ask", ask)
@@ -191,3 +200,43 @@ def test_a_busy_camera_says_so(plug_in) -> None:
     with pytest.raises(SourceError, match=r"cannot be opened; .*another program.*group 'video'"):
         plug_in(capture).__enter__()
     assert capture.released == 1
+
+
+def test_a_damaged_picture_is_no_lost_camera(plug_in) -> None:
+    capture = FakeCapture(6)
+    capture.damaged = {4, 3}
+    with plug_in(capture) as source:
+        frames = source.frames()
+        assert [next(frames).index for _ in range(4)] == [0, 1, 2, 3]
+    capture = FakeCapture(1000)
+    capture.damaged = set(range(999))
+    with plug_in(capture) as source:
+        frames = source.frames()
+        next(frames)
+        with pytest.raises(SourceError, match="stopped after 1 frames"):
+            next(frames)
+    assert capture.left == 1000 - 1 - UNREADABLE - 1
+
+
+def test_mjpg_may_be_decoded_at_a_fraction_of_its_size(plug_in, cv2, monkeypatch) -> None:
+    capture = FakeCapture(2)
+    picture = np.full((720, 1280, 3), (200, 40, 10), np.uint8)
+    capture.jpeg = cv2.imencode(".jpg", picture)[1].reshape(1, -1)
+    with plug_in(capture, "?size=1280x720&reduce=2") as source:
+        told = "camera 0 (HD Webcam) 1280x720 MJPG at 30 frames a second, decoded at 1/2"
+        assert source.description == told
+        monkeypatch.setattr(camera.opencv, "load", lambda purpose: cv2)
+        pixels = next(source.frames()).pixels
+    assert pixels.shape == (360, 640, 3)
+    assert np.abs(pixels.astype(int) - (200, 40, 10)).max() < 5
+    with pytest.raises(UsageError, match="reduce= is for MJPG, found format=yuyv"):
+        CameraSource.parse("0?format=yuyv&reduce=2")
+    with pytest.raises(UsageError, match="reduce= of camera takes 1, 2, 4 or 8, found '3'"):
+        CameraSource.parse("0?reduce=3")
+
+
+def test_a_camera_without_mjpg_says_that_it_is_decoded_whole(plug_in) -> None:
+    raw = Offer("", (Mode("YUYV", (640, 480), (30.0,)),))
+    with plug_in(FakeCapture(1), "?reduce=4", offer=raw) as source:
+        assert source.description.endswith("though MJPG, reduce=4 was asked for")
+        assert next(source.frames()).pixels.shape == (4, 6, 3)

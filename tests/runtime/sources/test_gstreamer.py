@@ -39,14 +39,15 @@ def asked(monkeypatch) -> dict[str, Any]:
     """Simulate an OpenCV with GStreamer; the pipeline that it gets is kept."""
     kept: dict[str, Any] = {"opened": True, "built": "YES (1.20.3)"}
 
-    def video_capture(pipeline: str, api: str) -> FakeCapture:
+    def video_capture(pipeline: str, api: str, limits: list[int]) -> FakeCapture:
         assert api == "gst"
-        kept["pipeline"] = pipeline
+        kept["pipeline"], kept["limits"] = pipeline, limits
         return FakeCapture(kept["opened"])
 
     fake = SimpleNamespace(
         VideoCapture=video_capture,
         CAP_GSTREAMER="gst",
+        __version__="4.10.0-dev",
         getBuildInformation=lambda: f"  Video I/O:\n    GStreamer:      {kept['built']}\n",
     )
     monkeypatch.setattr(capture.opencv, "load", lambda purpose: fake)
@@ -60,12 +61,19 @@ def test_a_pipeline_gets_a_sink_for_the_newest_frame(asked: dict[str, Any]) -> N
         with pytest.raises(SourceError, match="gstreamer videotestsrc is-live=true gave 1 frames"):
             next(frames)
     assert asked["pipeline"] == f"videotestsrc is-live=true ! video/x-raw,width=320 ! {SINK}"
+    assert asked["limits"] == [53, 10_000, 54, 3_000]
     assert "drop=true max-buffers=1" in SINK
 
 
 def test_a_pipeline_with_a_sink_is_left_as_it_is(asked: dict[str, Any]) -> None:
     with open_gstreamer("a ! appsink name=x"):
         assert asked["pipeline"] == "a ! appsink name=x"
+
+
+def test_an_old_opencv_gets_no_limits_that_it_would_refuse(asked: dict[str, Any]) -> None:
+    capture.opencv.load("").__version__ = "4.6.0"
+    with open_gstreamer("videotestsrc"):
+        assert asked["limits"] == []
 
 
 def test_an_opencv_without_gstreamer_says_what_to_install(asked: dict[str, Any]) -> None:

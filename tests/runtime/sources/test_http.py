@@ -17,7 +17,8 @@ import pytest
 
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources import http, open_source, reconnecting
-from mejiro_runtime.sources.http import UNREADABLE, HttpSource
+from mejiro_runtime.sources.http import HttpSource
+from mejiro_runtime.sources.jpeg import UNREADABLE
 from mejiro_runtime.types import PixelOrder
 
 WAIT_S = 30
@@ -108,6 +109,14 @@ def test_pictures_come_in_order(cv2, camera: Camera) -> None:
     assert all(frame.pixels.shape == (48, 64, 3) for frame in frames)
     assert all(frame.order is PixelOrder.BGR and frame.capture_ns > 0 for frame in frames)
     assert camera.asked[0][0] == "/video?quality=9"
+
+
+def test_pictures_may_be_decoded_at_a_fraction_of_their_size(cv2, camera: Camera) -> None:
+    camera.answers = [stream(jpeg(cv2, 90))]
+    with HttpSource.parse(camera.url + "#reduce=4") as source:
+        frame = next(source.frames())
+    assert frame.pixels.shape == (12, 16, 3)
+    assert frame.pixels.mean() == pytest.approx(90, abs=2)
 
 
 def test_a_stream_that_breaks_off_is_found_again(cv2, camera: Camera, monkeypatch) -> None:

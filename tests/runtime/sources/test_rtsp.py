@@ -46,8 +46,6 @@ def asked(monkeypatch) -> dict[str, Any]:
     fake = SimpleNamespace(
         VideoCapture=video_capture,
         CAP_FFMPEG="ffmpeg",
-        CAP_PROP_OPEN_TIMEOUT_MSEC="open",
-        CAP_PROP_READ_TIMEOUT_MSEC="read",
     )
     monkeypatch.setattr(capture.opencv, "load", lambda purpose: fake)
     monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "")
@@ -64,7 +62,7 @@ def test_frames_come_until_the_stream_is_lost(asked: dict[str, Any]) -> None:
         with pytest.raises(SourceError, match="rtsp://cam:8554/a gave 2 frames, then no more"):
             next(frames)
     url = "rtsp://mia:secret@cam:8554/a?b=c"
-    assert asked["arguments"] == (url, "ffmpeg", ["open", 1500, "read", 1500])
+    assert asked["arguments"] == (url, "ffmpeg", [53, 1500, 54, 1500])
     assert os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == "rtsp_transport;udp"
     assert asked["capture"].released == 1
 
@@ -75,7 +73,7 @@ def test_what_cannot_be_opened_says_what_to_check(asked: dict[str, Any]) -> None
         open_source("rtsp://mia:secret@cam/a").__enter__()
     assert "secret" not in str(caught.value)
     assert asked["capture"].released == 1
-    assert asked["arguments"][2] == ["open", 3000, "read", 3000]
+    assert asked["arguments"][2] == [53, 3000, 54, 3000]
 
 
 def test_no_rtsp() -> None:
@@ -91,3 +89,9 @@ def test_the_real_opencv_says_that_nobody_is_there(cv2, capfd) -> None:
     with pytest.raises(SourceError, match="cannot be opened"):
         open_source(f"rtsp://127.0.0.1:{port}/x#timeout=1").__enter__()
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_limits_of_time_are_those_that_opencv_has(cv2) -> None:
+    for name, number in (("OPEN", 53), ("READ", 54)):
+        found = getattr(cv2, f"CAP_PROP_{name}_TIMEOUT_MSEC", number)
+        assert found == number
