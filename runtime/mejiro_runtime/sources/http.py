@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from http.client import BadStatusLine, HTTPException
 from time import perf_counter_ns
@@ -117,6 +119,14 @@ class HttpSource:
                 "(multipart/x-mixed-replace); find that address in the camera's manual"
             )
         return self
+
+    def stop(self) -> None:
+        """End a wait for the next bytes in another thread."""
+        try:
+            with socket.socket(fileno=os.dup(self._stream.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, OSError, ValueError):
+            pass  # not open, or no longer
 
     def _close(self) -> None:
         if self._stream is not None:

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from types import TracebackType
 
 from mejiro_runtime.errors import SourceError
-from mejiro_runtime.sources.base import Outages, Source
+from mejiro_runtime.sources.base import Outages, Source, stop
 from mejiro_runtime.types import Frame
 
 FIRST_WAIT_S = 0.25
@@ -60,6 +60,8 @@ class Reconnecting:
                     index += 1
                 return
             except (SourceError, OSError) as error:
+                if self._stopped.is_set():
+                    return
                 if not index:
                     raise
                 self.outages.begin(last_ns, str(error))
@@ -71,6 +73,7 @@ class Reconnecting:
     def stop(self) -> None:
         """End a wait in another thread, and with it `frames`."""
         self._stopped.set()
+        stop(self.source)
 
     def _enter(self) -> None:
         if not self._open:

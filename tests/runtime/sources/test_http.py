@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from mejiro_runtime.errors import SourceError, UsageError
-from mejiro_runtime.sources import http, open_source, reconnecting
+from mejiro_runtime.model import Model
+from mejiro_runtime.pipeline import Pipeline
+from mejiro_runtime.sources import http, open_source, outages_of, reconnecting
 from mejiro_runtime.sources.http import HttpSource
 from mejiro_runtime.sources.jpeg import UNREADABLE
 from mejiro_runtime.types import PixelOrder
@@ -141,6 +143,21 @@ def test_a_stream_that_stalls_is_left(cv2, camera: Camera) -> None:
         next(frames)
         with pytest.raises(SourceError, match=r"gave 1 frames, then nothing came for 0\.2 s"):
             next(frames)
+
+
+def test_a_stall_does_not_keep_a_run_from_ending(cv2, camera: Camera, handmade) -> None:
+    camera.answers = [stream(jpeg(cv2, 9), after=lambda: camera.leaving.wait(WAIT_S))]
+    source = open_source(camera.url + f"#timeout={WAIT_S}")
+    pipeline = Pipeline(source, Model(handmade.card(), handmade.backend()))
+    with pipeline:
+        next(pipeline.steps(1))
+    # A thread that still read would have been left behind.
+    assert pipeline._thread is not None
+    assert not pipeline._thread.is_alive()
+    outages = outages_of(source)
+    assert outages is not None
+    assert outages.count == 0
+    HttpSource(camera.url).stop()  # not open: nothing to end
 
 
 def test_what_is_no_picture_is_passed_over_up_to_a_limit(cv2, camera: Camera) -> None:
