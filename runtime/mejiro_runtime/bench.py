@@ -10,7 +10,7 @@ from mejiro_runtime.errors import SourceError
 from mejiro_runtime.latency import Distribution, LatencyRecorder, LatencyReport
 from mejiro_runtime.model import Model
 from mejiro_runtime.pipeline import Pipeline, Step
-from mejiro_runtime.sources import Source, outages_of
+from mejiro_runtime.sources import Source, lost
 from mejiro_runtime.telemetry import peak_memory_bytes
 
 BLOCK_FRAMES = 20
@@ -65,7 +65,7 @@ def measure(
                 first_infer_ns = step.result.timing.infer_ns
             warmup.durations_ns.append(step.result.timing.frame_to_label_ns)
         dropped_before = dict(pipeline.dropped)
-        lost_before = _lost(source)
+        lost_before = lost(source)
         while total < frames:
             start = perf_counter_ns()
             found = next(steps, None)
@@ -81,7 +81,7 @@ def measure(
         dropped = {
             cause: count - dropped_before.get(cause, 0) for cause, count in pipeline.dropped.items()
         }
-        lost = _lost(source)
+        lost_after = lost(source)
     bare_ns = bare_ns or _time_engine(model, BLOCK_FRAMES)
     if not total:
         raise SourceError(f"{source.description} ended in the warm-up; give one with more frames")
@@ -96,15 +96,9 @@ def measure(
         bare=Distribution.of(bare_ns),
         dropped={cause: count for cause, count in dropped.items() if count},
         peak_memory_bytes=peak_memory_bytes(),
-        outages=lost[0] - lost_before[0],
-        outage_ns=lost[1] - lost_before[1],
+        outages=lost_after[0] - lost_before[0],
+        outage_ns=lost_after[1] - lost_before[1],
     )
-
-
-def _lost(source: Source) -> tuple[int, int]:
-    """Return how often a source was lost so far, and for how many nanoseconds."""
-    outages = outages_of(source)
-    return (outages.count, outages.total_ns(perf_counter_ns())) if outages else (0, 0)
 
 
 def _next(steps: Iterator[Step], source: Source, done: int) -> Step:

@@ -20,7 +20,7 @@ from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
-from mejiro_runtime.sources import Outage, open_source, outages_of
+from mejiro_runtime.sources import Outage, lost, open_source, outages_of
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -64,8 +64,8 @@ def execute(options: argparse.Namespace) -> int:
             first_infer_ns=first_infer_ns,
             dropped=pipeline.dropped,
             peak_memory_bytes=telemetry.peak_memory_bytes(),
-            outages=outages.count if outages else 0,
-            outage_ns=outages.total_ns(perf_counter_ns()) if outages else 0,
+            outages=lost(source)[0],
+            outage_ns=lost(source)[1],
         )
         about = {**context(bundle, model, source.description), "skipped": source.skipped}
     if options.json:

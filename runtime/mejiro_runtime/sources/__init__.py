@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mejiro_runtime.errors import UsageError
-from mejiro_runtime.sources.base import Outage, Outages, Source, outages_of, stop
+from mejiro_runtime.sources.base import Outage, Outages, Source, lost, outages_of, stop
 
-__all__ = ["SOURCES", "Outage", "Outages", "Source", "open_source", "outages_of", "stop"]
+__all__ = ["SOURCES", "Outage", "Outages", "Source", "lost", "open_source", "outages_of", "stop"]
 
 
 def _synthetic(rest: str) -> Source:

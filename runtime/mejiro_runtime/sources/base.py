@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from time import perf_counter_ns
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -105,6 +106,12 @@ def outages_of(source: Source) -> Outages | None:
     """Return a source's account of outages; None if it keeps none, as it cannot be lost."""
     found: Outages | None = getattr(source, "outages", None)
     return found
+
+
+def lost(source: Source) -> tuple[int, int]:
+    """Return how often a source was lost so far, and for how many nanoseconds in all."""
+    outages = outages_of(source)
+    return (outages.count, outages.total_ns(perf_counter_ns())) if outages else (0, 0)
 
 
 def stop(source: Source) -> None:
