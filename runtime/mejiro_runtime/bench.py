@@ -17,7 +17,7 @@ from mejiro_runtime.latency import Distribution, LatencyRecorder, LatencyReport
 from mejiro_runtime.model import Model
 from mejiro_runtime.overlap import Ahead
 from mejiro_runtime.pipeline import CLOSE_TIMEOUT_S, Pipeline, Step
-from mejiro_runtime.sources import Source
+from mejiro_runtime.sources import Source, lost
 from mejiro_runtime.telemetry import peak_memory_bytes
 from mejiro_runtime.types import Frame
 
@@ -75,6 +75,7 @@ def measure(
                 first_infer_ns = step.result.timing.infer_ns
             warmup.durations_ns.append(step.result.timing.frame_to_label_ns)
         dropped_before = dict(pipeline.dropped)
+        lost_before = lost(source)
         while total < frames:
             start = perf_counter_ns()
             found = next(steps, None)
@@ -90,6 +91,7 @@ def measure(
         dropped = {
             cause: count - dropped_before.get(cause, 0) for cause, count in pipeline.dropped.items()
         }
+        lost_after = lost(source)
     bare_ns = bare_ns or _time_engine(model, BLOCK_FRAMES)
     if not total:
         raise SourceError(f"{source.description} ended in the warm-up; give one with more frames")
@@ -109,6 +111,8 @@ def measure(
             "step": np.array(steps_ns, dtype=np.int64),
             "bare": np.array(bare_ns, dtype=np.int64),
         },
+        outages=lost_after[0] - lost_before[0],
+        outage_ns=lost_after[1] - lost_before[1],
     )
 
 

@@ -101,7 +101,8 @@ def _add_run(commands: Subparsers) -> None:
     parser.add_argument(
         "--source",
         default="camera:0",
-        help="a picture, a folder, a video, camera:N, or synthetic:WxH[@FPS] (default: camera:0)",
+        help="a picture, a folder, a video, camera:N, picamera:N, csi:N, http://…, rtsp://…, "
+        "gstreamer:PIPELINE, or synthetic:WxH[@FPS] (default: camera:0)",
     )
     parser.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 from mejiro_runtime._version import __version__
 from mejiro_runtime.backends import BACKENDS, default_threads
 from mejiro_runtime.backends.probe import cache_folder
+from mejiro_runtime.sources.listing import list_cameras
 from mejiro_runtime.telemetry import describe_machine, temperature_celsius
 
 
@@ -36,8 +37,11 @@ def examine() -> dict[str, Any]:
     if "tflite-runtime" in engines["litert"] and int(numpy.partition(".")[0]) >= 2:
         advice.append("tflite-runtime fails with numpy 2: pip install 'numpy<2', or ai-edge-litert")
     cache = cache_folder()
-    if not cameras:
+    listed = list_cameras(cameras)
+    if not listed:
         advice.append("no camera found: connect one, or use synthetic:640x480@30")
+    elif all(camera.problem for camera in listed):
+        advice.append("no camera can be used as it is: see what is said beside each")
     return {
         "runtime": __version__,
         "device": describe_machine(),
@@ -46,6 +50,7 @@ def examine() -> dict[str, Any]:
         "engines": engines,
         "threads": default_threads(),
         "cameras": cameras,
+        "camera_details": [camera.to_json() for camera in listed],
         "temperature_celsius": temperature_celsius(),
         "cache": None if cache is None else str(cache),
         "advice": advice,

@@ -85,7 +85,8 @@ class LatencyReport(NamedTuple):
     """Hold what one run measured. All durations are nanoseconds.
 
     `stages` is steady state only; `bare` is the engine called again on the tensors it holds,
-    interleaved with the frames; `dropped` counts frames by cause. `durations` are what the
+    interleaved with the frames; `dropped` counts frames by cause. `outages` counts how often the
+    source was lost, and `outage_ns` is how long it gave nothing, in all. `durations` are what the
     distributions are made of, and by ``step`` what each frame took of the whole time; they are
     for requirements, and no part of the JSON.
     """
@@ -101,6 +102,8 @@ class LatencyReport(NamedTuple):
     dropped: Mapping[str, int] = MappingProxyType({})
     peak_memory_bytes: int | None = None
     durations: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
+    outages: int = 0
+    outage_ns: int = 0
 
     @property
     def frames_per_second(self) -> float:
@@ -128,5 +131,7 @@ class LatencyReport(NamedTuple):
             "bare_engine": self.bare and self.bare.to_json(),
             "overhead": self.overhead and round(self.overhead, 4),
             "dropped": dict(self.dropped),
+            "outages": self.outages,
+            "outage_ns": self.outage_ns,
             "peak_memory_bytes": self.peak_memory_bytes,
         }

@@ -34,6 +34,8 @@ def load(purpose: str) -> Any:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # A file of a few bytes may claim to be a picture of gigabytes.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PICTURE_PIXELS))
+    # A V4L2 camera that hangs would be waited for 10 s, longer than a run takes to end.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")
     try:
         return importlib.import_module("cv2")
     except ImportError as error:

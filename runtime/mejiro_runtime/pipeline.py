@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mejiro_runtime.errors import EndOfRun
 from mejiro_runtime.model import Model
 from mejiro_runtime.sinks import Sink
-from mejiro_runtime.sources import Source
+from mejiro_runtime.sources import Source, stop
 from mejiro_runtime.types import Frame, Result
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self._slot.end()
+        stop(self.source)  # it may be waiting for a lost camera
         with ExitStack() as stack:
             stack.callback(self._close_source, kind, error, trace)
             for sink in self.sinks:

@@ -12,6 +12,8 @@ import pytest
 from mejiro_runtime import __version__, doctor
 from mejiro_runtime.backends import BACKENDS
 from mejiro_runtime.doctor import examine
+from mejiro_runtime.sources.listing import Listed
+from mejiro_runtime.sources.v4l2 import Mode
 
 
 @pytest.fixture
@@ -90,7 +92,20 @@ def test_cameras_are_listed_or_missed(monkeypatch, names: list[str]) -> None:
     monkeypatch.setattr(doctor, "Path", Device)
     found = examine()
     assert found["cameras"] == [f"/dev/{name}" for name in names]
-    assert ("no camera found" in advice(found)) is (not names)
+    # Those of the second row are not there to be asked.
+    assert [one["problem"] for one in found["camera_details"]] == [
+        "cannot be asked: No such file or directory" for _ in names
+    ]
+    told = "no camera can be used as it is" if names else "no camera found"
+    assert told in advice(found)
+
+
+def test_a_camera_that_gives_pictures_needs_no_advice(monkeypatch) -> None:
+    camera = Listed("/dev/video0", "camera:0", "Cam", (Mode("YUYV", (8, 8), (30.0,)),), None)
+    monkeypatch.setattr(doctor, "list_cameras", lambda paths: [camera])
+    found = examine()
+    assert "no camera" not in advice(found)
+    assert found["camera_details"][0]["formats"] == {"YUYV": {"8x8": [30.0]}}
 
 
 def test_the_place_of_the_cache_is_told(monkeypatch, tmp_path) -> None:

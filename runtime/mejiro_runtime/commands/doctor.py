@@ -43,5 +43,17 @@ def _print_device(found: dict[str, Any]) -> None:
         write(f"  {name}: {text}")
     write(f"  packages: {', '.join(f'{k} {v}' for k, v in found['packages'].items())}")
     write(f"  cameras: {', '.join(found['cameras']) or 'none'}")
+    for camera in found["camera_details"]:
+        if camera["problem"]:
+            write(f"    {camera['device']} {camera['name']}: {camera['problem']}")
+        else:
+            write(f"    --source {camera['source']}  {camera['name']}")
+        for format, sizes in camera["formats"].items():
+            rows = (f"{size} at {_rates(rates)}" for size, rates in sizes.items())
+            write(f"      {format}: {', '.join(rows)}")
     for line in found["advice"]:
         write(f"  advice: {line}")
+
+
+def _rates(rates: list[float]) -> str:
+    return "/".join(f"{rate:g}" for rate in rates) or "an untold rate"

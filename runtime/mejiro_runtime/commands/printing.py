@@ -54,6 +54,9 @@ def print_report(context: dict[str, Any], report: LatencyReport) -> None:
         state = "until steady" if report.steady else "and NOT steady: take the figures with care"
         facts.append(f"{report.warmup_frames} warm-up frames {state}")
     facts += [f"{count} dropped because {cause}" for cause, count in report.dropped.items()]
+    if report.outages:
+        times = "once" if report.outages == 1 else f"{report.outages} times"
+        facts.append(f"source lost {times}, for {report.outage_ns / 1e9:.1f} s in all")
     if report.peak_memory_bytes is not None:
         facts.append(f"peak memory {report.peak_memory_bytes / 1e6:.0f} MB")
     write("  " + "; ".join(facts))

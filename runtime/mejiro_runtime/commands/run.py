@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from mejiro_runtime.pipeline import Pipeline, Step
 from mejiro_runtime.sinks import Sink
 from mejiro_runtime.sinks.console import LinesSink, TableSink
 from mejiro_runtime.sinks.jsonlines import JsonLinesSink
-from mejiro_runtime.sources import open_source
+from mejiro_runtime.sources import Outage, lost, open_source, outages_of
 
 if TYPE_CHECKING:
     from mejiro_runtime.commands.climbing import Climber
@@ -44,6 +44,8 @@ def execute(options: argparse.Namespace) -> int:
     check_positive(options.frames, "frames")
     check_positive(options.top, "top")
     source = open_source(options.source)
+    if (outages := outages_of(source)) is not None:
+        outages.on_change = _tell
     bundle, model, load_ns = open_chosen(options, top=options.top)
     interrupted: KeyboardInterrupt | None = None
     with (
@@ -104,6 +106,7 @@ class _Counted:
         self.recorder.add(step.result.timing, step.sink_ns)
 
     def report(self, pipeline: Pipeline) -> LatencyReport:
+        outages, outage_ns = lost(pipeline.source)
         return LatencyReport(
             frames=self.recorder.count,
             elapsed_ns=perf_counter_ns() - self._start_ns,
@@ -112,4 +115,18 @@ class _Counted:
             first_infer_ns=self._first_infer_ns,
             dropped=pipeline.dropped,
             peak_memory_bytes=telemetry.peak_memory_bytes(),
+            outages=outages,
+            outage_ns=outage_ns,
         )
+
+
+def _tell(outage: Outage) -> None:
+    """Say on standard error that the source is lost, or back: there may be no page that does."""
+    line = f"{outage.reason}; trying again"
+    if outage.ended_ns is not None:
+        line = f"the source is back after {(outage.ended_ns - outage.began_ns) / 1e9:.1f} s"
+    # A reason may quote what a stranger's server said.
+    line = "".join(letter if letter.isprintable() else "?" for letter in line)
+    with suppress(OSError):
+        sys.stderr.write(f"mejiro-run: {line}\n")
+        sys.stderr.flush()

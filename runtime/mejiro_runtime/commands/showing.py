@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from mejiro_runtime import telemetry
@@ -15,7 +16,7 @@ from mejiro_runtime.errors import UsageError
 from mejiro_runtime.model import Model
 from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sinks import Sink
-from mejiro_runtime.sources import Source
+from mejiro_runtime.sources import Source, outages_of
 
 if TYPE_CHECKING:
     from mejiro_runtime.sensors import Sampler
@@ -55,6 +56,13 @@ class Run:
             found["collecting"] = self.collector.state
         if self.sampler is not None and self.sampler.latest is not None:
             found["telemetry"] = self.sampler.latest.to_json()
+        if (outages := outages_of(self.source)) is not None:
+            now = outages.current
+            found["outages"] = outages.count
+            found["outage"] = now and {
+                "reason": now.reason,
+                "seconds": round((perf_counter_ns() - now.began_ns) / 1e9, 1),
+            }
         return found
 
     def watch(self) -> None:

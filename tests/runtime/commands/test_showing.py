@@ -139,3 +139,47 @@ def test_sensors_are_read_where_a_run_goes_on_or_is_looked_at(
         names = [thread.name for thread in threading.enumerate()]
         assert names.count("sensors") == watched
     assert "sensors" not in [thread.name for thread in threading.enumerate()]
+
+
+LOST = ("--source", "synthetic:40x30@200?fail=30+0.01", "--frames", "35")
+
+
+def test_the_report_counts_the_gaps_of_a_source(bundle, say) -> None:
+    code, out, err = say("run", bundle, *LOST, "--json")
+    assert code == 0
+    summary = json.loads(out.splitlines()[-1])["summary"]
+    assert summary["outages"] >= 1
+    assert summary["outage_ns"] > 10_000_000
+    lost, back = err.splitlines()[:2]
+    assert lost.startswith("mejiro-run: synthetic 40x30 at 200 frames a second was lost after 30")
+    assert lost.endswith("; trying again")
+    assert back.startswith("mejiro-run: the source is back after 0.")
+    code, out, _ = say("bench", bundle, *LOST)
+    assert code == 0
+    assert "source lost" in out
+    assert "s in all" in out
+    code, out, _ = say("run", bundle, *SHORT)
+    assert "source lost" not in out
+
+
+def test_the_page_is_told_of_an_outage(bundle) -> None:
+    from mejiro_runtime.bundle import open_bundle
+    from mejiro_runtime.model import open_model
+    from mejiro_runtime.selection import choose_card
+    from mejiro_runtime.sources import open_source, outages_of
+
+    opened = open_bundle(Path(bundle))
+    card = choose_card(opened)
+    with open_model(opened.model_path(card), card) as model:
+        source = open_source("synthetic:40x30@30?fail=5+1")
+        run = showing.Run(opened, model, source)
+        assert (run.facts()["outage"], run.facts()["outages"]) == (None, 0)
+        outages = outages_of(source)
+        assert outages is not None
+        outages.begin(0, "cable")
+        found = run.facts()
+        assert found["outages"] == 1
+        assert found["outage"] is not None
+        assert found["outage"]["reason"] == "cable"
+        assert found["outage"]["seconds"] > 0
+        assert "outage" not in showing.Run(opened, model, open_source("synthetic:8x8")).facts()

@@ -8,6 +8,7 @@ from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources import SOURCES, open_source
 from mejiro_runtime.sources.camera import CameraSource
 from mejiro_runtime.sources.pictures import PictureSource
+from mejiro_runtime.sources.reconnecting import Reconnecting
 from mejiro_runtime.sources.synthetic import SyntheticSource
 from mejiro_runtime.sources.video import VideoSource
 
@@ -23,11 +24,15 @@ def test_names_choose_the_kind(tmp_path) -> None:
         str(tmp_path / "film.avi"): VideoSource,
     }
     for text, kind in wanted.items():
-        assert type(open_source(text)) is kind
-    assert set(SOURCES) == {"camera", "synthetic"}
+        source = open_source(text)
+        assert type(source.source if isinstance(source, Reconnecting) else source) is kind
+    assert isinstance(open_source("camera:0"), Reconnecting)
+    assert isinstance(open_source("synthetic:8x8@5?fail=1+1"), Reconnecting)
+    assert not isinstance(open_source("synthetic:8x8@5"), Reconnecting)
+    assert {"camera", "synthetic"} <= set(SOURCES)
 
 
-@pytest.mark.parametrize("text", ["", "nothing.jpg", "webcam:0", "camera", "http://x/y.jpg", "\0"])
+@pytest.mark.parametrize("text", ["", "nothing.jpg", "webcam:0", "camera", "\0"])
 def test_a_name_that_means_nothing_lists_what_could_be_meant(text: str) -> None:
     with pytest.raises(UsageError, match=r"give a picture, a folder of pictures, .*synthetic"):
         open_source(text)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mejiro_runtime.errors import UsageError
+from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources.synthetic import DISTINCT_FRAMES, MAX_SIDE, SyntheticSource
 from mejiro_runtime.types import PixelOrder
 
@@ -66,3 +66,26 @@ def test_a_pace_is_waited_for_and_not_forgotten(monkeypatch) -> None:
     # Due every 100 ms; what came late is given at once, and the next is due as planned.
     assert [(ns - 1_000_000_000) // 1_000_000 for ns in taken] == [0, 100, 200, 450, 450]
     assert slept == [pytest.approx(0.1), pytest.approx(0.07)]
+
+
+@pytest.mark.parametrize("text", ["8x8?fail=3+1", "8x8@30?fail=0+1", "8x8@30?fail=3", "8x8@9?x=1"])
+def test_a_cue_that_cannot_work_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="fail="):
+        SyntheticSource.parse(text)
+
+
+def test_it_fails_on_cue_and_comes_back(monkeypatch) -> None:
+    clock = [10]
+    monkeypatch.setattr("mejiro_runtime.sources.synthetic.perf_counter_ns", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    source = SyntheticSource.parse("8x8@30?fail=2+1.5")
+    for _ in range(2):
+        with source:
+            frames = source.frames()
+            assert [next(frames).index, next(frames).index] == [0, 1]
+            with pytest.raises(SourceError, match="was lost after 2 frames"):
+                next(frames)
+        clock[0] += 1_499_999_999
+        with pytest.raises(SourceError, match="is away"):
+            source.__enter__()
+        clock[0] += 1

@@ -1,0 +1,163 @@
+"""Read an MJPEG stream over HTTP, as network cameras and phones serve it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from http.client import BadStatusLine, HTTPException
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import (
+    HTTPBasicAuthHandler,
+    HTTPDigestAuthHandler,
+    HTTPPasswordMgrWithDefaultRealm,
+    OpenerDirector,
+    build_opener,
+)
+
+from mejiro_runtime import opencv
+from mejiro_runtime.errors import SourceError, UsageError
+from mejiro_runtime.sources.jpeg import UNREADABLE, decode, reduction
+from mejiro_runtime.sources.multipart import pictures
+from mejiro_runtime.sources.options import positive, split
+from mejiro_runtime.types import Frame, PixelOrder
+
+TIMEOUT_S = 3.0  # below what a pipeline waits for its capture thread when it closes
+
+
+def split_url(text: str) -> SplitResult:
+    """Return the parts of a URL with a host, or raise UsageError."""
+    try:
+        parts = urlsplit(text)
+        if parts.hostname and (parts.port or parts.port is None):
+            return parts
+    except ValueError:
+        pass
+    # Neither here nor in a description: what stands before the host may be a password.
+    raise UsageError(f"a {text.partition(':')[0]} source is a URL with a host, as of a camera")
+
+
+def shown(parts: SplitResult) -> str:
+    """Return a URL without what may be secret: user, password and query."""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+class HttpSource:
+    """Give the pictures of a stream until it breaks off, or nothing comes for `timeout_s`.
+
+    Each is as old as its last byte: what a camera and the network took before is not known.
+    """
+
+    live = True
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, reduce: int = 1) -> None:
+        self._url = split_url(url)
+        self.timeout_s, self.reduce = timeout_s, reduce
+        self.description = shown(self._url)
+        self.skipped: list[str] = []
+        self._stream: Any = None
+
+    @classmethod
+    def parse(cls, text: str) -> HttpSource:
+        """Read a URL, with options after ``#``, which is no part of what a server is asked."""
+        known = {"timeout": positive, "reduce": reduction}
+        url, options = split(text, "an http source", known, mark="#")
+        return cls(
+            url, timeout_s=options.get("timeout", TIMEOUT_S), reduce=options.get("reduce", 1)
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Give frames; raises SourceError when the stream breaks off or holds no pictures."""
+        index = bad = 0
+        name = self._url.hostname or ""
+        reason = "the server closed the stream"
+        parts = pictures(self._stream, self._stream.headers.get_boundary())
+        try:
+            for data in parts:
+                start = perf_counter_ns()
+                pixels = decode(data, self.reduce)
+                if pixels is None:
+                    bad += 1
+                    if bad == UNREADABLE:
+                        reason = f"{bad} pictures running could not be read"
+                        break
+                    continue
+                bad = 0
+                cost = perf_counter_ns() - start
+                yield Frame(pixels, PixelOrder.BGR, index, start, cost, f"{name}#{index}")
+                index += 1
+        except (OSError, HTTPException) as error:
+            reason = _reason(error, self.timeout_s)
+        raise SourceError(f"{self.description} gave {index} frames, then {reason}")
+
+    def __enter__(self) -> HttpSource:
+        opencv.load("reading a camera")
+        url = self._url
+        plain = url._replace(netloc=url.netloc.rpartition("@")[2], fragment="").geturl()
+        opener = _opener(plain, url.username, url.password)
+        try:
+            self._stream = opener.open(plain, timeout=self.timeout_s)
+        except HTTPError as error:
+            error.close()
+            advice = "give user and password: http://USER:PASSWORD@HOST/…" if error.code == 401 \
+                else "is this the address of its MJPEG stream?"  # fmt: skip
+            raise SourceError(f"{self.description} answers {error.code}; {advice}") from None
+        except (OSError, HTTPException, ValueError) as error:
+            reason = _reason(error, self.timeout_s)
+            raise SourceError(
+                f"{self.description} cannot be reached: {reason}; check address and network"
+            ) from None
+        kind = self._stream.headers.get_content_type()
+        if not kind.startswith("multipart/"):
+            self._close()
+            raise SourceError(
+                f"{self.description} gives {kind}, no MJPEG stream "
+                "(multipart/x-mixed-replace); find that address in the camera's manual"
+            )
+        return self
+
+    def stop(self) -> None:
+        """End a wait for the next bytes in another thread."""
+        try:
+            with socket.socket(fileno=os.dup(self._stream.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, OSError, ValueError):
+            pass  # not open, or no longer
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+
+def _opener(url: str, user: str | None, password: str | None) -> OpenerDirector:
+    """Return what opens `url`, and answers where a password is asked for."""
+    opener = build_opener()
+    if user is not None:
+        known = HTTPPasswordMgrWithDefaultRealm()
+        known.add_password(None, url, unquote(user), unquote(password or ""))
+        for handler in (HTTPBasicAuthHandler(known), HTTPDigestAuthHandler(known)):
+            opener.add_handler(handler)
+    opener.addheaders = [("User-Agent", "mejiro-run")]
+    return opener
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    inner = error.reason if isinstance(error, URLError) else error
+    if isinstance(inner, TimeoutError):
+        return f"nothing came for {timeout_s:g} s"
+    if isinstance(inner, BadStatusLine) and not isinstance(inner, OSError):
+        return "what answers there does not speak HTTP"  # and may say anything
+    return getattr(inner, "strerror", None) or str(inner) or type(inner).__name__

@@ -1,0 +1,97 @@
+"""An RTSP camera is read through OpenCV with limits of time; the camera here is simulated."""
+
+from __future__ import annotations
+
+import os
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mejiro_runtime.errors import SourceError, UsageError
+from mejiro_runtime.sources import capture, open_source
+from mejiro_runtime.sources.rtsp import open_rtsp
+
+
+class FakeCapture:
+    def __init__(self, frames: int) -> None:
+        self.left, self.opened, self.released = frames, frames > 0, 0
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        return self.opened
+
+    def grab(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+    def retrieve(self) -> tuple[bool, Any]:
+        return True, np.zeros((4, 6, 3), np.uint8)
+
+    def release(self) -> None:
+        self.released += 1
+
+
+@pytest.fixture
+def asked(monkeypatch) -> dict[str, Any]:
+    """Put a simulated OpenCV in place; what it is asked for is kept here, `capture` is given."""
+    kept: dict[str, Any] = {"capture": FakeCapture(2)}
+
+    def video_capture(*arguments: Any) -> FakeCapture:
+        kept["arguments"] = arguments
+        found: FakeCapture = kept["capture"]
+        return found
+
+    fake = SimpleNamespace(
+        VideoCapture=video_capture,
+        CAP_FFMPEG="ffmpeg",
+    )
+    monkeypatch.setattr(capture.opencv, "load", lambda purpose: fake)
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "")
+    return kept
+
+
+def test_frames_come_until_the_stream_is_lost(asked: dict[str, Any]) -> None:
+    source = open_rtsp("rtsp://mia:secret@cam:8554/a?b=c#timeout=1.5&transport=udp")
+    assert source.description == "rtsp://cam:8554/a"
+    with source:
+        frames = source.frames()
+        assert next(frames).name == "cam#0"
+        assert next(frames).index == 1
+        with pytest.raises(SourceError, match="rtsp://cam:8554/a gave 2 frames, then no more"):
+            next(frames)
+    url = "rtsp://mia:secret@cam:8554/a?b=c"
+    assert asked["arguments"] == (url, "ffmpeg", [53, 1500, 54, 1500])
+    assert os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == "rtsp_transport;udp"
+    assert asked["capture"].released == 1
+
+
+def test_what_cannot_be_opened_says_what_to_check(asked: dict[str, Any]) -> None:
+    asked["capture"] = FakeCapture(0)
+    with pytest.raises(SourceError, match="cam/a cannot be opened; check address") as caught:
+        open_source("rtsp://mia:secret@cam/a").__enter__()
+    assert "secret" not in str(caught.value)
+    assert asked["capture"].released == 1
+    assert asked["arguments"][2] == [53, 3000, 54, 3000]
+
+
+def test_no_rtsp() -> None:
+    with pytest.raises(UsageError, match="rtsp source is a URL with a host"):
+        open_source("rtsp:/x")
+    with pytest.raises(UsageError, match="its options: timeout=, transport="):
+        open_source("rtsp://cam/#x=1")
+
+
+def test_the_real_opencv_says_that_nobody_is_there(cv2, capfd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(SourceError, match="cannot be opened"):
+        open_source(f"rtsp://127.0.0.1:{port}/x#timeout=1").__enter__()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_limits_of_time_are_those_that_opencv_has(cv2) -> None:
+    for name, number in (("OPEN", 53), ("READ", 54)):
+        found = getattr(cv2, f"CAP_PROP_{name}_TIMEOUT_MSEC", number)
+        assert found == number
