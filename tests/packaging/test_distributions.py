@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 import mejiro
 import mejiro_runtime
 
-MAX_RUNTIME_WHEEL_BYTES = 80_000
+MAX_RUNTIME_WHEEL_BYTES = 240_000
 
 
 def build_wheel(project: Path, out: Path) -> zipfile.ZipFile:
