@@ -35,7 +35,8 @@ def open_gstreamer(pipeline: str) -> CaptureSource:
 
     return CaptureSource(
         opening,
-        description=f"gstreamer {pipeline.partition('!')[0].strip()}",
+        # Its properties may hold an address with a password.
+        description=f"gstreamer {pipeline.split()[0]}",
         name="gstreamer",
         advice="try the part before appsink with `gst-launch-1.0 … ! fakesink`",
     )

@@ -142,13 +142,31 @@ class HttpSource:
         self._close()
 
 
+class _Closing:
+    """Close the answer that asked for a password once another has come: urllib forgets it."""
+
+    def http_error_401(self, request: Any, answer: Any, *about: Any) -> Any:
+        found = super().http_error_401(request, answer, *about)  # type: ignore[misc]
+        if found is not None:
+            answer.close()
+        return found
+
+
+class _Basic(_Closing, HTTPBasicAuthHandler):
+    pass
+
+
+class _Digest(_Closing, HTTPDigestAuthHandler):
+    pass
+
+
 def _opener(url: str, user: str | None, password: str | None) -> OpenerDirector:
     """Return what opens `url`, and answers where a password is asked for."""
     opener = build_opener()
     if user is not None:
         known = HTTPPasswordMgrWithDefaultRealm()
         known.add_password(None, url, unquote(user), unquote(password or ""))
-        for handler in (HTTPBasicAuthHandler(known), HTTPDigestAuthHandler(known)):
+        for handler in (_Basic(known), _Digest(known)):
             opener.add_handler(handler)
     opener.addheaders = [("User-Agent", "mejiro-run")]
     return opener

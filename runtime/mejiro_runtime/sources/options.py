@@ -18,23 +18,28 @@ def split(
 ) -> tuple[str, dict[str, Any]]:
     """Return what stands before the last `mark`, and the options after it, read by `known`.
 
-    Raises UsageError for an option that is unknown, written twice, or has an unfit value.
+    Raises UsageError for an option that is unknown, written twice, or has an unfit value. After a
+    "#" it quotes nothing: that may be the end of a password.
     """
-    rest, found, tail = text.rpartition(mark)
-    if not found:
+    secret = mark == "#"
+    rest, marked, tail = text.rpartition(mark)
+    if not marked:
         return text, {}
     options: dict[str, Any] = {}
     for pair in tail.split("&"):
         name, equals, value = pair.partition("=")
         if name not in known or not equals:
             names = ", ".join(f"{name}=" for name in known) or "none"
-            raise UsageError(f"'{pair}' is no option of {kind}; its options: {names}")
+            what = "what follows the last '#'" if secret else f"'{pair}'"
+            hint = "; write a # of the address as %23" if secret else ""
+            raise UsageError(f"{what} is no option of {kind}; its options: {names}{hint}")
         if name in options:
             raise UsageError(f"{name}= is given twice to {kind}; give it once")
         try:
             options[name] = known[name](value)
         except ValueError as error:
-            raise UsageError(f"{name}= of {kind} takes {error}, found '{value}'") from None
+            found = "" if secret else f", found '{value}'"
+            raise UsageError(f"{name}= of {kind} takes {error}{found}") from None
     return rest, options
 
 

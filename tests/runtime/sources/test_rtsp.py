@@ -95,3 +95,10 @@ def test_the_limits_of_time_are_those_that_opencv_has(cv2) -> None:
     for name, number in (("OPEN", 53), ("READ", 54)):
         found = getattr(cv2, f"CAP_PROP_{name}_TIMEOUT_MSEC", number)
         assert found == number
+
+
+@pytest.mark.parametrize("tail", ["se#cret@cam/a", "a@cam/a#timeout=cret@h"])
+def test_no_error_quotes_what_may_be_a_password(tail: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_rtsp(f"rtsp://user:{tail}")
+    assert "cret" not in str(caught.value)
