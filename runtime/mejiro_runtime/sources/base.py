@@ -33,34 +33,41 @@ class Outages:
     """
 
     def __init__(self) -> None:
-        self.current: Outage | None = None
+        # One object, so that no reader counts an outage twice or not at all while it ends.
+        self._state: tuple[int, Outage | None] = (0, None)
         self.newest: deque[Outage] = deque(maxlen=KEPT_OUTAGES)
         self.count = 0
         self.on_change: Callable[[Outage], object] = _say_nothing
-        self._ended_ns = 0
+
+    @property
+    def current(self) -> Outage | None:
+        """The outage that lasts, if one does."""
+        return self._state[1]
 
     def begin(self, began_ns: int, reason: str) -> None:
         """Record that the source is lost; while it is, only a newer reason."""
-        if self.current is None:
+        ended_ns, current = self._state
+        if current is None:
             self.count += 1
-            self.current = Outage(began_ns, None, reason)
-            self.on_change(self.current)
+            current = Outage(began_ns, None, reason)
+            self._state = ended_ns, current
+            self.on_change(current)
         else:
-            self.current = self.current._replace(reason=reason)
+            self._state = ended_ns, current._replace(reason=reason)
 
     def end(self, now_ns: int) -> None:
         """Record that the source is back."""
-        if self.current is not None:
-            ended = self.current._replace(ended_ns=now_ns)
+        ended_ns, current = self._state
+        if current is not None:
+            ended = current._replace(ended_ns=now_ns)
             self.newest.append(ended)
-            self._ended_ns += now_ns - ended.began_ns
-            self.current = None
+            self._state = ended_ns + now_ns - ended.began_ns, None
             self.on_change(ended)
 
     def total_ns(self, now_ns: int) -> int:
         """Return how long the source has been away so far, the current outage included."""
-        current = self.current
-        return self._ended_ns + (0 if current is None else max(0, now_ns - current.began_ns))
+        ended_ns, current = self._state
+        return ended_ns + (0 if current is None else max(0, now_ns - current.began_ns))
 
 
 def _say_nothing(outage: Outage) -> None:

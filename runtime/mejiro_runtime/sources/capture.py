@@ -9,6 +9,7 @@ from typing import Any
 
 from mejiro_runtime import opencv
 from mejiro_runtime.errors import SourceError
+from mejiro_runtime.sources.jpeg import UNREADABLE
 from mejiro_runtime.types import Frame, PixelOrder
 
 
@@ -39,15 +40,18 @@ class CaptureSource:
 
     def frames(self) -> Iterator[Frame]:
         """Give frames; raises SourceError when there are no more."""
-        index = 0
+        index = bad = 0
         while True:
             ok = self._capture.grab()
             start = perf_counter_ns()
-            pixels: Any = None
-            if ok:
-                ok, pixels = self._capture.retrieve()
+            if not ok or bad == UNREADABLE:
+                end = f"{bad} damaged ones" if ok else "no more"
+                raise SourceError(f"{self.description} gave {index} frames, then {end}")
+            ok, pixels = self._capture.retrieve()
             if not ok:
-                raise SourceError(f"{self.description} gave {index} frames, then no more")
+                bad += 1  # a picture that arrived damaged is no lost camera yet
+                continue
+            bad = 0
             cost = perf_counter_ns() - start
             yield Frame(pixels, PixelOrder.BGR, index, start, cost, f"{self.name}#{index}")
             index += 1

@@ -49,7 +49,8 @@ def require_gstreamer(cv2: Any) -> None:
             "an OpenCV built with GStreamer",
             purpose="a GStreamer pipeline",
             install="pip uninstall opencv-python-headless; "
-            "sudo apt install python3-opencv gstreamer1.0-plugins-good",
+            "sudo apt install python3-opencv gstreamer1.0-plugins-good; the environment needs "
+            "`python3 -m venv --system-site-packages`",
         )
 
 

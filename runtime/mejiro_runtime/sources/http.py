@@ -22,7 +22,7 @@ from urllib.request import (
 from mejiro_runtime import opencv
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources.jpeg import UNREADABLE, decode, reduction
-from mejiro_runtime.sources.multipart import pictures
+from mejiro_runtime.sources.multipart import LINE_BYTES, pictures
 from mejiro_runtime.sources.options import positive, split
 from mejiro_runtime.types import Frame, PixelOrder
 
@@ -75,7 +75,8 @@ class HttpSource:
         index = bad = 0
         name = self._url.hostname or ""
         reason = "the server closed the stream"
-        parts = pictures(self._stream, self._stream.headers.get_boundary())
+        timely = _Timely(self._stream, self.timeout_s)
+        parts = pictures(timely, self._stream.headers.get_boundary())
         try:
             for data in parts:
                 start = perf_counter_ns()
@@ -90,6 +91,9 @@ class HttpSource:
                 cost = perf_counter_ns() - start
                 yield Frame(pixels, PixelOrder.BGR, index, start, cost, f"{name}#{index}")
                 index += 1
+                timely.restart()
+        except TimeoutError:
+            reason = f"no picture came for {self.timeout_s:g} s"
         except (OSError, HTTPException) as error:
             reason = _reason(error, self.timeout_s)
         raise SourceError(f"{self.description} gave {index} frames, then {reason}")
@@ -142,11 +146,56 @@ class HttpSource:
         self._close()
 
 
+class _Timely:
+    """Read a stream, and raise TimeoutError unless `restart` is called every `limit_s` seconds.
+
+    A socket's own limit begins anew with every byte: one that drips would be waited for for ever.
+    """
+
+    def __init__(self, stream: Any, limit_s: float) -> None:
+        self._stream, self._limit_ns = stream, int(1e9 * limit_s)
+        self._held = bytearray()
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now."""
+        self._end_ns = perf_counter_ns() + self._limit_ns
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, at least one but at the end."""
+        return self._take(size) or self._more(size)
+
+    def readline(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, no further than the next line feed."""
+        seen = 0
+        while (found := self._held.find(b"\n", seen, size)) < 0 and len(self._held) < size:
+            seen = len(self._held)
+            if not (more := self._more(LINE_BYTES)):
+                break
+            self._held += more
+        return self._take(size if found < 0 else found + 1)
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._held[:size])
+        del self._held[:size]
+        return taken
+
+    def _more(self, size: int) -> bytes:
+        if perf_counter_ns() > self._end_ns:
+            raise TimeoutError
+        data: bytes = self._stream.read1(size)
+        return data
+
+
 class _Closing:
     """Close the answer that asked for a password once another has come: urllib forgets it."""
 
     def http_error_401(self, request: Any, answer: Any, *about: Any) -> Any:
-        found = super().http_error_401(request, answer, *about)  # type: ignore[misc]
+        try:
+            found = super().http_error_401(request, answer, *about)  # type: ignore[misc]
+        except BaseException:
+            answer.close()
+            raise
         if found is not None:
             answer.close()
         return found

@@ -38,11 +38,11 @@ def pixel_count(data: Any) -> int:
 def decode(data: Any, reduce: int = 1) -> Pixels | None:
     """Return a JPEG's pixels, (height, width, 3) uint8 BGR; None for what is none or too large.
 
-    `data` is bytes or uint8. `reduce` divides the sides, and leaves out that part of the work:
-    the inverse cosine transform of each block then gives fewer pixels.
+    `data` is bytes, or a contiguous array of uint8. `reduce` divides the sides, and leaves out
+    that part of the work: the inverse cosine transform of each block then gives fewer pixels.
     """
     cv2 = opencv.load("reading a camera")
-    data = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data.reshape(-1)
+    data = np.frombuffer(data, np.uint8)
     if not 0 < pixel_count(data) <= MAX_PIXELS:
         return None
     flag = cv2.IMREAD_COLOR if reduce == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduce}")

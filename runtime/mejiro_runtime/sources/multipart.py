@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mejiro_runtime.errors import SourceError
 
-MAX_PICTURE_BYTES = 32 * 1024 * 1024
+MAX_PICTURE_BYTES = 16 * 1024 * 1024
 MAX_GAP_BYTES = 256 * 1024  # between pictures
 MAX_HEADERS = 64
 LINE_BYTES = 8192
@@ -28,7 +28,7 @@ class Stream(Protocol):
         ...
 
 
-def pictures(stream: Stream, boundary: str | None) -> Iterator[bytes]:
+def pictures(stream: Stream, boundary: str | None) -> Iterator[bytes | bytearray]:
     """Give the bytes of each part until the stream ends; one that is cut off is left out.
 
     Parts end where their `Content-Length` says, or at the next boundary. A `boundary` that is
@@ -80,23 +80,23 @@ def _read_headers(stream: Stream) -> int | None:
     raise SourceError(f"a picture of the stream has over {MAX_HEADERS} header lines; is it MJPEG?")
 
 
-def _exactly(stream: Stream, length: int) -> bytes:
+def _exactly(stream: Stream, length: int) -> bytearray:
     """Return `length` bytes, fewer at the stream's end."""
     data = bytearray()
     while len(data) < length and (more := stream.read(min(length - len(data), 1 << 20))):
         data += more
-    return bytes(data)
+    return data
 
 
-def _until_mark(stream: Stream, mark: bytes) -> tuple[bytes, bytes]:
+def _until_mark(stream: Stream, mark: bytes) -> tuple[bytearray, bytes]:
     """Return what stands before the next boundary, and that boundary's line (or empty)."""
     data, fresh = bytearray(), True
     while len(data) <= MAX_PICTURE_BYTES:
         line = stream.readline(LINE_BYTES)
         if not line or (fresh and line.startswith(mark)):
             # The line break before a boundary belongs to the boundary.
-            end = len(data) - (2 if data.endswith(b"\r\n") else data.endswith(b"\n"))
-            return bytes(data[:end]), line
+            del data[len(data) - (2 if data.endswith(b"\r\n") else data.endswith(b"\n")) :]
+            return data, line
         fresh = line.endswith(b"\n")
         data += line
     raise SourceError(f"a picture of the stream is over {MAX_PICTURE_BYTES} bytes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import TimeoutError as Late  # the built-in one from Python 3.11 on
 from time import perf_counter_ns
@@ -36,6 +37,11 @@ def load() -> Any:
             f"picamera2 is installed but cannot be imported: {error}; it comes from apt, and the "
             "environment needs `python3 -m venv --system-site-packages`"
         ) from error
+
+
+def asleep_ns() -> int:
+    """Return how long this computer has been suspended: what libcamera's clock counts too."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 class PiCameraSource:
@@ -72,7 +78,7 @@ class PiCameraSource:
                 start = perf_counter_ns()
                 try:
                     pixels = request.make_array("main")
-                    stamp = request.get_metadata().get("SensorTimestamp", 0)
+                    stamp = request.get_metadata().get("SensorTimestamp", 0) - asleep_ns()
                 finally:
                     request.release()
             except (RuntimeError, OSError, Late) as error:

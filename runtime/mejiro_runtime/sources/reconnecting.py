@@ -12,7 +12,7 @@ from mejiro_runtime.sources.base import Outages, Source, stop
 from mejiro_runtime.types import Frame
 
 FIRST_WAIT_S = 0.25
-LONGEST_WAIT_S = 4.0
+LONGEST_WAIT_S = 1.5  # a camera that is back is to be seen within 5 s, opening it included
 
 
 class Reconnecting:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mejiro_runtime.errors import MissingPackage, SourceError, UsageError
@@ -16,33 +15,15 @@ PI = "Raspberry Pi 5 Model B Rev 1.0"
 JETSON = "NVIDIA Jetson Orin Nano Developer Kit"
 
 
-class FakeCapture:
-    def __init__(self, opened: bool) -> None:
-        self.opened, self.left = opened, 1
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return self.opened
-
-    def grab(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
-
-    def retrieve(self) -> tuple[bool, Any]:
-        return True, np.zeros((4, 6, 3), np.uint8)
-
-    def release(self) -> None:
-        self.opened = False
-
-
 @pytest.fixture
-def asked(monkeypatch) -> dict[str, Any]:
+def asked(monkeypatch, fake_capture) -> dict[str, Any]:
     """Simulate an OpenCV with GStreamer; the pipeline that it gets is kept."""
     kept: dict[str, Any] = {"opened": True, "built": "YES (1.20.3)"}
 
-    def video_capture(pipeline: str, api: str, limits: list[int]) -> FakeCapture:
+    def video_capture(pipeline: str, api: str, limits: list[int]) -> Any:
         assert api == "gst"
         kept["pipeline"], kept["limits"] = pipeline, limits
-        return FakeCapture(kept["opened"])
+        return fake_capture(kept["opened"])
 
     fake = SimpleNamespace(
         VideoCapture=video_capture,
@@ -78,7 +59,9 @@ def test_an_old_opencv_gets_no_limits_that_it_would_refuse(asked: dict[str, Any]
 
 def test_an_opencv_without_gstreamer_says_what_to_install(asked: dict[str, Any]) -> None:
     asked["built"] = "NO"
-    with pytest.raises(MissingPackage, match="built with GStreamer.*apt install python3-opencv"):
+    with pytest.raises(
+        MissingPackage, match="built with GStreamer.*apt install python3-opencv.*system-site"
+    ):
         open_source("gstreamer:videotestsrc").__enter__()
 
 

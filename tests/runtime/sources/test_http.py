@@ -6,6 +6,7 @@ The camera is a server in a thread on this machine, told what to send for each c
 from __future__ import annotations
 
 import base64
+import io
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.model import Model
@@ -141,8 +144,40 @@ def test_a_stream_that_stalls_is_left(cv2, camera: Camera) -> None:
     with HttpSource.parse(camera.url + "#timeout=0.2") as source:
         frames = source.frames()
         next(frames)
-        with pytest.raises(SourceError, match=r"gave 1 frames, then nothing came for 0\.2 s"):
+        with pytest.raises(SourceError, match=r"gave 1 frames, then no picture came for 0\.2 s"):
             next(frames)
+
+
+@pytest.mark.parametrize("part", [b"--frame\r\nContent-Length: 9999\r\n\r\n", b"--frame\r\nX: "])
+def test_a_stream_that_drips_is_left(cv2, camera: Camera, part: bytes) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        stream(jpeg(cv2, 9))(handler)
+        handler.wfile.write(part)
+        while not camera.leaving.wait(0.02):
+            handler.wfile.write(b"x")
+
+    camera.answers = [answer]
+    with HttpSource.parse(camera.url + "#timeout=0.3") as source:
+        frames = source.frames()
+        next(frames)
+        with pytest.raises(SourceError, match=r"gave 1 frames, then no picture came for 0\.3 s"):
+            next(frames)
+
+
+@given(data=st.binary(max_size=300), pieces=st.integers(1, 50), sizes=st.lists(st.integers(1, 90)))
+def test_lines_and_bytes_are_read_as_from_a_file(
+    data: bytes, pieces: int, sizes: list[int]
+) -> None:
+    class Pieces(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            return self.read(min(size or 0, pieces))
+
+    expected, found = io.BytesIO(data), http._Timely(Pieces(data), WAIT_S)
+    for size in sizes:
+        assert found.readline(size) == expected.readline(size)
+        some = found.read(size)
+        assert some == expected.read(len(some))
+        assert some or not expected.read(1)
 
 
 def test_a_stall_does_not_keep_a_run_from_ending(cv2, camera: Camera, handmade) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mejiro_runtime.errors import MissingPackage, SourceError, UsageError
-from mejiro_runtime.sources import open_source
+from mejiro_runtime.sources import open_source, picamera
 from mejiro_runtime.sources.picamera import PiCameraSource
 from mejiro_runtime.types import PixelOrder
 
@@ -117,8 +117,10 @@ def test_frames_come_until_the_camera_is_lost(camera) -> None:
     assert all(request.released == 1 for request in made.requests)
 
 
-def test_a_frame_is_as_old_as_its_sensor_says(camera) -> None:
-    camera.stamp = now = perf_counter_ns() - 30_000_000
+def test_a_frame_is_as_old_as_its_sensor_says(camera, monkeypatch) -> None:
+    monkeypatch.setattr(picamera, "asleep_ns", lambda: 7_000_000_000)
+    now = perf_counter_ns() - 30_000_000
+    camera.stamp = now + picamera.asleep_ns()  # on a clock that went on in its sleep
     with PiCameraSource(0) as source:
         assert next(source.frames()).captured_ns == now
     camera.stamp = 0

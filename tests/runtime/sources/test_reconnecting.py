@@ -17,7 +17,7 @@ from mejiro_runtime.model import Model
 from mejiro_runtime.pipeline import Pipeline
 from mejiro_runtime.sources import base, outages_of, stop
 from mejiro_runtime.sources.base import KEPT_OUTAGES, Outages, taken_ns
-from mejiro_runtime.sources.reconnecting import Reconnecting
+from mejiro_runtime.sources.reconnecting import LONGEST_WAIT_S, Reconnecting
 from mejiro_runtime.sources.synthetic import SyntheticSource
 from mejiro_runtime.types import Frame, PixelOrder
 
@@ -93,18 +93,18 @@ def test_frames_go_on_over_losses_and_are_numbered_through() -> None:
     assert script.entered == script.exited == 3
 
 
-def test_waits_double_up_to_four_seconds() -> None:
+def test_waits_double_up_to_a_limit() -> None:
     source, waits = wrap(Script(1), limit=8)
     with source:
         assert len(list(source.frames())) == 1
-    assert waits.seconds == [0.25, 0.5, 1, 2, 4, 4, 4, 4]
+    assert waits.seconds == [0.25, 0.5, 1, *[LONGEST_WAIT_S] * 5]
 
 
 def test_a_source_that_opens_and_gives_nothing_is_no_busy_loop() -> None:
     source, waits = wrap(Script(1, then=0), limit=6)
     with source:
         assert len(list(source.frames())) == 1
-    assert waits.seconds == [0.25, 0.5, 1, 2, 4, 4]
+    assert waits.seconds == [0.25, 0.5, 1, *[LONGEST_WAIT_S] * 3]
     assert source.outages.count == 1
 
 

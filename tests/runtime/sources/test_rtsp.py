@@ -7,41 +7,22 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mejiro_runtime.errors import SourceError, UsageError
 from mejiro_runtime.sources import capture, open_source
+from mejiro_runtime.sources.jpeg import UNREADABLE
 from mejiro_runtime.sources.rtsp import open_rtsp
 
 
-class FakeCapture:
-    def __init__(self, frames: int) -> None:
-        self.left, self.opened, self.released = frames, frames > 0, 0
-
-    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
-        return self.opened
-
-    def grab(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
-
-    def retrieve(self) -> tuple[bool, Any]:
-        return True, np.zeros((4, 6, 3), np.uint8)
-
-    def release(self) -> None:
-        self.released += 1
-
-
 @pytest.fixture
-def asked(monkeypatch) -> dict[str, Any]:
+def asked(monkeypatch, fake_capture) -> dict[str, Any]:
     """Put a simulated OpenCV in place; what it is asked for is kept here, `capture` is given."""
-    kept: dict[str, Any] = {"capture": FakeCapture(2)}
+    kept: dict[str, Any] = {"capture": fake_capture(2)}
 
-    def video_capture(*arguments: Any) -> FakeCapture:
+    def video_capture(*arguments: Any) -> Any:
         kept["arguments"] = arguments
-        found: FakeCapture = kept["capture"]
-        return found
+        return kept["capture"]
 
     fake = SimpleNamespace(
         VideoCapture=video_capture,
@@ -67,8 +48,21 @@ def test_frames_come_until_the_stream_is_lost(asked: dict[str, Any]) -> None:
     assert asked["capture"].released == 1
 
 
-def test_what_cannot_be_opened_says_what_to_check(asked: dict[str, Any]) -> None:
-    asked["capture"] = FakeCapture(0)
+def test_a_damaged_frame_is_no_lost_camera(asked: dict[str, Any], fake_capture) -> None:
+    asked["capture"] = fake_capture(100, damaged=range(1, UNREADABLE))
+    with open_rtsp("rtsp://cam/a") as source:
+        frames = source.frames()
+        assert [next(frames).index for _ in range(3)] == [0, 1, 2]
+    asked["capture"] = fake_capture(100, damaged=range(1, UNREADABLE + 1))
+    with open_rtsp("rtsp://cam/a") as source:
+        frames = source.frames()
+        next(frames)
+        with pytest.raises(SourceError, match="gave 1 frames, then 30 damaged ones"):
+            next(frames)
+
+
+def test_what_cannot_be_opened_says_what_to_check(asked: dict[str, Any], fake_capture) -> None:
+    asked["capture"] = fake_capture(0)
     with pytest.raises(SourceError, match="cam/a cannot be opened; check address") as caught:
         open_source("rtsp://mia:secret@cam/a").__enter__()
     assert "secret" not in str(caught.value)

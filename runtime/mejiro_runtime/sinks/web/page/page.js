@@ -64,7 +64,7 @@ async function lost() {
   retryMs = Math.min(MAX_RETRY_MS, retryMs * 1.6);
   let text = "The run does not answer. It has ended or is starting anew; this page tries again by itself.";
   try {
-    const answer = await fetch("/icon.svg");
+    const answer = await fetch("/icon.svg", { signal: AbortSignal.timeout(MAX_RETRY_MS) });
     if (answer.status === 401) text = "The run has started anew, with another token. Open the address that its terminal shows.";
     else if (answer.ok) text = "As many viewers as are allowed watch already; this page tries again by itself.";
   } catch { /* nobody answers, as the text says */ }
