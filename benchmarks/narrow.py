@@ -4,7 +4,7 @@
 it. Both networks are converted to int8 alike, scored through the runtime on the run's validation
 pictures, and timed in turns.
 
-    mejiro prune RUN --method channel --macs 0.36 --epochs 24 --rate 1e-3 --out DIR
+    mejiro prune RUN --method channel --macs 0.42 --epochs 24 --rate 1e-3 --out DIR
     python benchmarks/narrow.py --data PICTURES --run RUN --pruned DIR [--out FILE]
 """
 
