@@ -22,15 +22,13 @@ from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.selection import choose_card, runnable_cards
 from mejiro_runtime.sources.synthetic import SyntheticSource
 from mejiro_runtime.tuned import Pace, Tuned, this_cpu
+from mejiro_runtime.turns import settle, turn_order
 from mejiro_runtime.types import Frame
 
 FRAME_WIDTH, FRAME_HEIGHT = 640, 480
 OPENINGS, ROUNDS, FRAMES = 3, 6, 10
 TRY_FRAMES, TRY_NS = 12, 400_000_000
 FINALISTS, WITHIN = 6, 1.6
-# An engine's threads slept while others had their turns, and wake where the scheduler finds them
-# a place: two on one CPU at first, and up to 50 ms later each on its own.
-SETTLE_NS, SETTLE_FRAMES = 80_000_000, 2
 # Providers of ONNX Runtime that are tried besides its own; those of LiteRT are what is installed.
 PROVIDERS = ("cuda", "openvino", "xnnpack")
 
@@ -242,7 +240,7 @@ def _try_all(
 def _try(way: Way, model: Model, frames: Sequence[Frame]) -> Timed:
     """Return the shortest of a few frames: what the machine did meanwhile only adds to them."""
     durations: list[int] = []
-    _settle(model, frames)
+    settle(model, frames)
     end = perf_counter_ns() + TRY_NS
     while len(durations) < TRY_FRAMES and (len(durations) < 3 or perf_counter_ns() < end):
         durations.append(model(frames[len(durations) % len(frames)]).timing.frame_to_label_ns)
@@ -279,8 +277,8 @@ def _race(
             engines = [(model.info.engine, model.info.version) for model in models]
             for number in range(ROUNDS):
                 tell("racing", opening * ROUNDS + number + 1, OPENINGS * ROUNDS)
-                for place in _order(len(ways), number):
-                    _settle(models[place], frames)
+                for place in turn_order(len(ways), number):
+                    settle(models[place], frames)
                     timings = [models[place](frame).timing for frame in frames]
                     median = statistics.median(one.frame_to_label_ns for one in timings)
                     taken[place].append(round(median))
@@ -288,21 +286,6 @@ def _race(
         Timed(way, *engine, tuple(values), median_ratio(values, taken[0]))
         for way, engine, values in zip(ways, engines, taken, strict=True)
     ]
-
-
-def _order(count: int, number: int) -> list[int]:
-    """Return the places in another order each round: nobody always follows the same neighbour."""
-    start = number % count
-    order = [*range(start, count), *range(start)]
-    return order if number % 2 == 0 else order[::-1]
-
-
-def _settle(model: Model, frames: Sequence[Frame]) -> None:
-    """Run frames that are not timed until the engine's threads have found their places."""
-    done, end = 0, perf_counter_ns() + (SETTLE_NS if model.info.threads > 1 else 0)
-    while done < SETTLE_FRAMES or perf_counter_ns() < end:
-        model(frames[done % len(frames)])
-        done += 1
 
 
 def _choose(raced: Sequence[Timed], default: Way) -> Timed:

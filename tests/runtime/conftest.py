@@ -381,5 +381,6 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str
 @pytest.fixture
 def quick_tune(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let tuning measure as little as can be."""
-    for name, value in (("SETTLE_NS", 0), ("OPENINGS", 2), ("ROUNDS", 2), ("TRY_FRAMES", 3)):
+    monkeypatch.setattr("mejiro_runtime.turns.SETTLE_NS", 0)
+    for name, value in (("OPENINGS", 2), ("ROUNDS", 2), ("TRY_FRAMES", 3)):
         monkeypatch.setattr(f"mejiro_runtime.tune.{name}", value)

@@ -59,7 +59,7 @@ def _colour_graph(order: str, sharpness: float) -> onnx.ModelProto:
 @pytest.fixture(autouse=True)
 def hasty_races(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time files without waiting for threads to settle: here only the order of things counts."""
-    monkeypatch.setattr("mejiro.race.SETTLE_NS", 0)
+    monkeypatch.setattr("mejiro_runtime.turns.SETTLE_NS", 0)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mejiro.errors import UsageError
-from mejiro.race import SETTLE_FRAMES, Conditions, Pace, compare_paces, median_ratio, race
+from mejiro.race import Conditions, Pace, compare_paces, median_ratio, race
 from mejiro_runtime.backends import BackendInfo
+from mejiro_runtime.turns import SETTLE_FRAMES
 from mejiro_runtime.types import Frame, PixelOrder, Result, Timing
 
 
@@ -111,8 +112,8 @@ def test_threads_find_their_places_before_a_turn_counts(
             ran.append(now[0])
             return super().__call__(frame)
 
-    monkeypatch.setattr("mejiro.race.perf_counter_ns", lambda: now[0])
-    monkeypatch.setattr("mejiro.race.SETTLE_NS", 30_000_000)
+    monkeypatch.setattr("mejiro_runtime.turns.perf_counter_ns", lambda: now[0])
+    monkeypatch.setattr("mejiro_runtime.turns.SETTLE_NS", 30_000_000)
     artifact = colour_model("one")
     monkeypatch.setattr("mejiro.race.open_model", lambda *_, **__: Settling("one", 100, []))
     (pace,) = race([artifact], Conditions(rounds=2, frames=4))

@@ -11,13 +11,13 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from time import perf_counter_ns
 
 from mejiro.errors import UsageError
 from mejiro.model import Artifact
 from mejiro_runtime.intervals import Ratio, median_ratio
 from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.sources.synthetic import SyntheticSource
+from mejiro_runtime.turns import settle, turn_order
 from mejiro_runtime.types import Frame
 
 __all__ = ["Conditions", "Pace", "Ratio", "compare_paces", "median_ratio", "race"]
@@ -26,10 +26,6 @@ FRAME_WIDTH, FRAME_HEIGHT = 640, 480
 DEFAULT_ROUNDS, DEFAULT_FRAMES = 15, 20
 _FRAMES = 4
 _WARMUP_ROUNDS = 1
-# An engine's threads slept while others had their turns, and wake where the scheduler finds them
-# a place: two on one CPU at first, and up to 50 ms later each on its own.
-SETTLE_NS = 80_000_000
-SETTLE_FRAMES = 2
 
 
 @dataclass(frozen=True)
@@ -125,8 +121,8 @@ def _race_once(
         frames = _frames(conditions.frames)
         taken: list[list[tuple[int, int]]] = [[] for _ in models]
         for number in range(-_WARMUP_ROUNDS, conditions.rounds):
-            for place in _order(len(models), number):
-                _settle(models[place], frames)
+            for place in turn_order(len(models), number):
+                settle(models[place], frames)
                 durations = _run(models[place], frames)
                 if number >= 0:
                     taken[place].append(durations)
@@ -143,26 +139,11 @@ def _race_once(
         ]
 
 
-def _order(count: int, number: int) -> list[int]:
-    """Return the places in another order each round: nobody always follows the same neighbour."""
-    start = number % count
-    order = [*range(start, count), *range(start)]
-    return order if number % 2 == 0 else order[::-1]
-
-
 def _frames(count: int) -> list[Frame]:
     with SyntheticSource(FRAME_WIDTH, FRAME_HEIGHT) as source:
         stream = source.frames()
         distinct = [next(stream) for _ in range(_FRAMES)]
     return [distinct[number % _FRAMES] for number in range(count)]
-
-
-def _settle(model: Model, frames: Sequence[Frame]) -> None:
-    """Run frames that are not timed until the engine's threads have found their places."""
-    done, end = 0, perf_counter_ns() + (SETTLE_NS if model.info.threads > 1 else 0)
-    while done < SETTLE_FRAMES or perf_counter_ns() < end:
-        model(frames[done % len(frames)])
-        done += 1
 
 
 def _run(model: Model, frames: Sequence[Frame]) -> tuple[int, int]:
