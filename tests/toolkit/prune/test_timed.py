@@ -8,9 +8,10 @@ import pytest
 
 from mejiro.errors import PruneError
 from mejiro.model import FloatModel
+from mejiro.prune.allocate import allocate, counted
 from mejiro.prune.channels import ChannelPruner
 from mejiro.prune.clock import FileClock
-from mejiro.prune.count import Measure
+from mejiro.prune.count import Counter, Measure
 from mejiro.prune.options import ChannelOptions, Target
 from mejiro.prune.timed import NEAR
 from mejiro.race import Conditions, Pace
@@ -47,10 +48,10 @@ def pruner(model: FloatModel) -> ChannelPruner:
 
 
 class FakeClock:
-    """Take a time for each channel of each layer, and a fixed time besides."""
+    """Take a time for each channel of each layer up to `free`, and a fixed time besides."""
 
-    def __init__(self, fixed: int = 3_000, **slopes: int) -> None:
-        self.slopes, self.fixed, self.races = slopes, fixed, 0
+    def __init__(self, fixed: int = 3_000, free: int = WIDTH, **slopes: int) -> None:
+        self.slopes, self.fixed, self.free, self.races = slopes, fixed, free, 0
 
     def __call__(self, models: Sequence[FloatModel], *, threads: int | None = None) -> list[Pace]:
         self.races += threads is None  # what groups are worth is told apart with one thread
@@ -59,7 +60,8 @@ class FakeClock:
     def _pace(self, model: FloatModel) -> Pace:
         took = self.fixed
         for name, slope in self.slopes.items():
-            took += slope * int(model.keras_model.get_layer(name).kernel.shape[-1])
+            width = int(model.keras_model.get_layer(name).kernel.shape[-1])
+            took += slope * min(width, self.free)
         # All rounds of a race are slow together, which ratios by round see through.
         took_by_round = tuple(took * (1_000 + number) // 10 for number in range(ROUNDS))
         return Pace("file", tuple(t + 50_000 for t in took_by_round), took_by_round, "fake engine")
@@ -108,6 +110,36 @@ def test_a_latency_that_seemed_out_of_reach_is_tried_all_the_same(pruner: Channe
     assert clock.races > 1
     assert widths["two"] < WIDTH / 2
     assert timing.ratio.median < 1
+
+
+def test_a_small_cut_that_saves_nothing_is_made_deeper(pruner: ChannelPruner) -> None:
+    # The first eight channels of a layer cost nothing to keep, as where kernels work on tiles.
+    clock = FakeClock(fixed=100, free=WIDTH - 8, one=100, two=100, three=100)
+    _, timing = pruner.plan(Target(0.75, Measure.LATENCY), clock)
+
+    assert timing is not None
+    assert timing.ratio.median <= 0.75
+    assert all(one.worth_it for one in timing.groups.values())
+    assert all(one.width < WIDTH - 8 for one in timing.groups.values())
+
+
+@pytest.mark.parametrize("target", [0.95, 0.6])
+def test_a_group_stays_whole_or_is_no_wider_than_it_may_be(
+    pruner: ChannelPruner, target: float
+) -> None:
+    counter = Counter(pruner.graph)
+    limits = {"one": 14, "two": 31}
+    widths = allocate(
+        counted(counter, Measure.MACS),
+        pruner.graph.groups,
+        pruner.sensitivities,
+        target=target,
+        measure=Measure.MACS,
+        multiple=4,
+        at_most=limits,
+    )
+    assert all(widths[name] == WIDTH or widths[name] <= most for name, most in limits.items())
+    assert counted(counter, Measure.MACS)(widths) <= target * counter.cost().multiply_adds
 
 
 def test_what_no_cut_can_reach_is_refused_with_the_reason(pruner: ChannelPruner) -> None:

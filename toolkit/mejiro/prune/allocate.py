@@ -49,14 +49,17 @@ def allocate(
     target: float,
     measure: Measure,
     multiple: int,
+    at_most: Mapping[str, int] | None = None,
 ) -> dict[str, int]:
     """Return the width of each group so that the cost is at most `target` of the whole's.
 
     Only groups in `sensitivities` are narrowed. The group narrows next whose divergence grows
     least for what is saved, where the divergences of groups are taken to add up. Looking at all
     its lower widths, not the next alone, keeps a group from hiding a cheap cut behind a dear one.
-    Raises PruneError if the narrowest widths that were tried cost more.
+    A group in `at_most` stays whole or becomes no wider than that. Raises PruneError if the
+    narrowest widths that were tried cost more.
     """
+    at_most = at_most or {}
     widths = {name: one.widths[0] for name, one in sensitivities.items()}
     steps = {name: width_step(groups[name], multiple) for name in sensitivities}
     cost = whole = cost_of(widths)
@@ -64,7 +67,7 @@ def allocate(
     while cost > target * whole:
         for name, one in sensitivities.items():
             if name not in saving:
-                saving[name] = _cheapest(cost_of, widths, one, cost)
+                saving[name] = _cheapest(cost_of, widths, one, cost, at_most.get(name, math.inf))
         name, (rate, aim) = min(
             saving.items(), key=lambda item: item[1][0], default=("", (math.inf, 0))
         )
@@ -73,7 +76,8 @@ def allocate(
                 f"{measure.value} cannot be brought to {target:g} of the whole by cutting "
                 f"{len(widths)} groups of channels; they reach {cost / whole:.3f}, ask for more"
             )
-        widths[name] = max(aim, _next_width(widths[name], steps[name]))
+        below = min(widths[name], at_most.get(name, math.inf) + 1)
+        widths[name] = max(aim, _next_width(int(below), steps[name]))
         cost = cost_of(widths)
         # What a group saves depends on its neighbours' widths: on those that share its layers.
         touched = _neighbours(groups, name) & set(saving)
@@ -87,13 +91,13 @@ def _next_width(width: int, step: int) -> int:
 
 
 def _cheapest(
-    cost_of: CostOf, widths: Mapping[str, int], one: Sensitivity, cost: float
+    cost_of: CostOf, widths: Mapping[str, int], one: Sensitivity, cost: float, at_most: float
 ) -> tuple[float, int]:
-    """Return the divergence for one unit saved at the best lower width, and that width."""
+    """Return the divergence for one unit saved at the best width below, and that width."""
     now = widths[one.name]
     best = (math.inf, now)
     for width in one.widths:
-        if width >= now:
+        if width >= now or width > at_most:
             continue
         saved = cost - cost_of({**widths, one.name: width})
         if saved > 0:

@@ -113,8 +113,10 @@ class ChannelPruner:
                 raise PruneError("a latency cannot be aimed at without a clock; ask for macs")
             return self._allocate(counted(self._counter, target.measure), target), None
 
-        def divide(cost: CostOf, share: float, left: Collection[str]) -> dict[str, int]:
-            return self._allocate(cost, replace(target, share=share), left)
+        def divide(
+            cost: CostOf, share: float, left: Collection[str], at_most: Mapping[str, int]
+        ) -> dict[str, int]:
+            return self._allocate(cost, replace(target, share=share), left, at_most)
 
         what = Measure.MACS if target.measure is Measure.LATENCY else target.measure
         timed = TimedAllocation(self.graph, self.model, clock, divide, counted(self._counter, what))
@@ -153,7 +155,13 @@ class ChannelPruner:
             records[name] = GroupRecord(channels, kept, one.at(kept), measured)
         return records
 
-    def _allocate(self, cost: CostOf, target: Target, left: Collection[str] = ()) -> dict[str, int]:
+    def _allocate(
+        self,
+        cost: CostOf,
+        target: Target,
+        left: Collection[str] = (),
+        at_most: Mapping[str, int] | None = None,
+    ) -> dict[str, int]:
         return allocate(
             cost,
             self.graph.groups,
@@ -161,6 +169,7 @@ class ChannelPruner:
             target=target.share,
             measure=target.measure,
             multiple=self.options.multiple,
+            at_most=at_most or {},
         )
 
     def _gather(self, tensors: NDArray[np.float32], turn: int) -> dict[str, Moments]:

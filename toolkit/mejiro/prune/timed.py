@@ -22,12 +22,13 @@ from mejiro.prune.graph import ChannelGraph
 from mejiro.prune.options import Target
 from mejiro.prune.record import Timing
 
-TRIES = 4
+TRIES = 6
 _LESS = 0.02  # of the whole time: by so much less is asked for where more cannot be promised
 NEAR = 0.03  # of the whole time: what a cut may go beyond the latency asked for
 
-# From a cost, the share of it to keep, and the groups to leave whole, to widths.
-Allocate = Callable[[CostOf, float, Collection[str]], dict[str, int]]
+# From a cost, the share of it to keep, the groups to leave whole, and the widths below which others
+# stay if they are cut at all, to widths.
+Allocate = Callable[[CostOf, float, Collection[str], Mapping[str, int]], dict[str, int]]
 
 
 @dataclass(eq=False)
@@ -43,6 +44,7 @@ class TimedAllocation:
     allocate: Allocate
     counted: CostOf
     left: dict[str, GroupTime] = field(default_factory=dict)
+    _doubted: dict[str, int] = field(default_factory=dict)
     _slopes: dict[str, float] = field(default_factory=dict)
 
     def find(self, target: Target) -> tuple[dict[str, int], Timing]:
@@ -53,29 +55,48 @@ class TimedAllocation:
         timed = target.measure is Measure.LATENCY
         cost, aim = self.counted, target.share
         best: tuple[dict[str, int], Race] | None = None
+        wasted: dict[str, GroupTime] = {}
         for number in range(TRIES):
             divide = self._nearest if timed and number else self._allocated
             widths = divide(cost, aim)
             race = race_cut(self.clock, self.graph, self.model, widths)
             wasted = {name: one for name, one in race.groups.items() if not one.worth_it}
-            self.left.update(wasted)
+            doubted = self._doubt(wasted) if timed and number < TRIES - 2 else {}
+            self.left.update({name: one for name, one in wasted.items() if name not in doubted})
             if not wasted and (best is None or _nearer(race, best[1], target.share)):
                 best = widths, race
             if not wasted and not (timed and _misses(race, target.share)):
                 break
             if timed:
                 cost = self._learn(race)
+                self._doubted.update(doubted)
                 aim = _next_aim(race, cost(widths) / cost({}), target.share)
         if best is None:
             # There was something to leave whole each time; leave it, and take what that gives.
+            self.left.update(wasted)
             widths = {name: width for name, width in widths.items() if name not in self.left}
             best = widths, race_cut(self.clock, self.graph, self.model, widths)
         widths, race = best
         return widths, Timing(race.ratio, race.groups, dict(self.left), race.engine)
 
+    def _doubt(self, wasted: Mapping[str, GroupTime]) -> dict[str, int]:
+        """Return the groups that deserve a deeper cut, and how wide they may be at most.
+
+        A small cut may save nothing where one twice as deep does: kernels work on tiles, and a map
+        that fits a cache is read faster. What is slower for its cut gets no second chance, nor
+        what had one.
+        """
+        deeper = {}
+        for name, one in wasted.items():
+            channels = self.graph.groups[name].channels
+            width = one.width - (channels - one.width)
+            if name not in self._doubted and one.ratio.low <= 1 and width > 0:
+                deeper[name] = width
+        return deeper
+
     def _allocated(self, cost: CostOf, aim: float) -> dict[str, int]:
         try:
-            return self.allocate(cost, aim, self.left)
+            return self.allocate(cost, aim, self.left, self._doubted)
         except PruneError as error:
             if not self.left:
                 raise
@@ -101,7 +122,8 @@ class TimedAllocation:
         """Return the time of a network by what each channel of a group was found to save."""
         for name, one in race.groups.items():
             gone = self.graph.groups[name].channels - one.width
-            self._slopes[name] = max(one.saved_ns, 0.0) / gone
+            if one.worth_it or name in self.left:
+                self._slopes[name] = max(one.saved_ns, 0.0) / gone
         whole = self.counted({})
         # A group that was never cut is taken to be as slow as the network is on average.
         by_count = race.whole_ns / whole
