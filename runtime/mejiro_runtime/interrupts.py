@@ -13,6 +13,7 @@ from types import FrameType
 RETRY_S = 0.02
 EXIT_TERMINATED = 128 + signal.SIGTERM
 _LOADING = {"create_module", "exec_module"}
+_raised = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
@@ -26,8 +27,14 @@ def defer_interrupts() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
+    _raised.clear()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def interrupt_raised() -> bool:
+    """Tell whether Ctrl-C or SIGTERM has raised its exception since `defer_interrupts`."""
+    return _raised.is_set()
 
 
 def end_well_on_sigterm() -> None:
@@ -62,4 +69,5 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
                 again.start()
                 return
         frame = frame.f_back
+    _raised.set()
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt

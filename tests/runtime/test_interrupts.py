@@ -53,9 +53,13 @@ class SourceFileLoader(ExtensionFileLoader):
 def test_an_interrupt_waits_for_a_compiled_module() -> None:
     defer_interrupts()
     loader = ExtensionFileLoader()
+    assert not interrupts.interrupt_raised()
     with pytest.raises(KeyboardInterrupt):
         load_and_wait(loader)
     assert loader.loaded
+    assert interrupts.interrupt_raised()
+    defer_interrupts()
+    assert not interrupts.interrupt_raised()
 
 
 @pytest.mark.usefixtures("handled")

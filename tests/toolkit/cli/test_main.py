@@ -15,7 +15,7 @@ import pytest
 
 from mejiro import cli
 from mejiro.cli import COMMANDS, main
-from mejiro.errors import DataError
+from mejiro.errors import DataError, ExportError
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -95,6 +95,22 @@ def test_what_goes_wrong_becomes_one_line(error, code, text, capsys, monkeypatch
     caught = capsys.readouterr().err
     assert text in caught
     assert caught.count("\n") == 1
+
+
+def test_what_a_library_makes_of_ctrl_c_is_still_an_interrupt(capsys, monkeypatch):
+    def convert(**_: object) -> None:
+        # As TensorFlow does while it traces: its compiled code asks Python and reports that.
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ExportError("tracing failed: bad argument to internal function")
+
+    monkeypatch.setattr(cli.cli, "main", convert)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["convert"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "mejiro: error: interrupted\n"
 
 
 def test_help_imports_nothing_heavy():

@@ -13,7 +13,7 @@ import click
 
 from mejiro import __version__
 from mejiro.errors import MejiroError
-from mejiro_runtime.interrupts import defer_interrupts
+from mejiro_runtime.interrupts import defer_interrupts, interrupt_raised
 
 EXIT_INTERRUPTED = 130
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     try:
         defer_interrupts()
-        result: Any = cli.main(args=words, prog_name="mejiro", standalone_mode=False)
+        result = _call(words)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
@@ -109,6 +109,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail(_describe(error), 1)
+
+
+def _call(words: list[str]) -> Any:
+    """Run the command; raise KeyboardInterrupt for whatever a library made of one.
+
+    Compiled code that calls Python may replace one exception by another, and a converter then
+    "fails" although it was only told to stop.
+    """
+    try:
+        return cli.main(args=words, prog_name="mejiro", standalone_mode=False)
+    except click.exceptions.Exit:
+        raise
+    except Exception as error:
+        told = isinstance(error, MejiroError) and error.exit_code == EXIT_INTERRUPTED
+        if interrupt_raised() and not told:
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _describe(error: OSError | MemoryError) -> str:
