@@ -59,12 +59,11 @@ def _run(command: Sequence[str]) -> None:
 
 
 class Worker:
-    """Hold a running `programs/mediapipe_worker.py`; `about` says what it is and what it sees."""
+    """Hold a running program of `programs`; `about` says what it is, and maybe what it sees."""
 
-    def __init__(self, model: Path, frames: Path) -> None:
-        program = FOLDER / "programs" / "mediapipe_worker.py"
+    def __init__(self, model: Path, frames: Path, program: str = "mediapipe_worker.py") -> None:
         self._process = subprocess.Popen(
-            [str(python()), str(program), str(model), str(frames)],
+            [str(python()), str(FOLDER / "programs" / program), str(model), str(frames)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

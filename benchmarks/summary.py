@@ -19,6 +19,10 @@ PAGE = harness.ROOT / "docs" / "benchmarks.md"
 BENCHMARKS = (
     "overhead",
     "startup",
+    "pipeline",
+    "live_page",
+    "live_stream",
+    "cameras",
     "convert",
     "training",
     "pruning",
