@@ -71,7 +71,7 @@ def main() -> None:
     bundle = open_bundle(harness.bundle_folder(options))
     card = tflite_card(bundle)
     path, frames = bundle.model_path(card), harness.photographs()
-    ratios, rounds, notes, version = [], {}, [], None
+    notes = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         np.save(folder / "frames.npy", np.stack(frames))
@@ -87,28 +87,28 @@ def main() -> None:
             "engine": model.info.to_json(),
             "frames": f"{len(frames)} photographs, 640x480, BGR, {FRAMES} a round",
             "camera_fps": CAMERA_FPS,
+            "mediapipe": None,
         }
         try:
             other = stack.enter_context(
                 mediapipe.Worker(path, folder / "frames.npy", program="mediapipe_live.py")
             )
             ways["mediapipe"] = lambda: summarize(other.round())
-            version = other.about["version"]
+            settings["mediapipe"] = other.about["version"]
         except mediapipe.Unavailable as error:
             notes.append(f"{error}; the comparison with MediaPipe is left out")
         rounds = harness.take_turns(ways, QUICK_ROUNDS if options.quick else ROUNDS)
-    ours = rounds["mejiro"]["frames_per_second"]
-    if "mediapipe" in rounds:
+    speed = {way: figures["frames_per_second"] for way, figures in rounds.items()}
+    ratios = [
+        harness.ratio("frames a second, mejiro live / bare engine", speed["mejiro"], speed["bare"])
+    ]
+    if "mediapipe" in speed:
+        name = "frames a second, mejiro / mediapipe LIVE_STREAM"
         ratios.append(
             harness.ratio(
-                "frames a second, mejiro / mediapipe LIVE_STREAM",
-                ours, rounds["mediapipe"]["frames_per_second"],
-                limit=1.5, lower_is_better=False,
+                name, speed["mejiro"], speed["mediapipe"], limit=1.5, lower_is_better=False
             )
-        )  # fmt: skip
-    bare = rounds["bare"]["frames_per_second"]
-    ratios.append(harness.ratio("frames a second, mejiro live / bare engine", ours, bare))
-    settings["mediapipe"] = version
+        )
     harness.report(options, ratios, settings=settings, rounds=rounds, notes=notes)
 
 
