@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.tags import Tag, compatible_tags, cpython_tags
+
 from mejiro.errors import MissingPackage, TargetError
 from mejiro.targets import TargetProfile, TargetSystem
 
@@ -64,6 +66,13 @@ class Fit:
     def of(cls, profile: TargetProfile, system: TargetSystem) -> Fit:
         """Return what fits `system` of `profile`."""
         return cls(system.python, system.platform_tags(profile.architecture))
+
+    def tags(self) -> frozenset[Tag]:
+        """Return the tags of all wheels that it takes."""
+        version = tuple(int(part) for part in self.python.split("."))
+        interpreter = f"cp{self.python.replace('.', '')}"
+        own = cpython_tags(version, abis=[interpreter], platforms=self.platforms)
+        return frozenset([*own, *compatible_tags(version, interpreter, self.platforms)])
 
     def options(self) -> list[str]:
         """Return pip's options for it; pip takes each platform for itself alone."""

@@ -40,6 +40,12 @@ class Wish:
     folders: tuple[Path, ...] = ()
 
 
+def wheels_folder() -> Path | None:
+    """Return the folder of the user's cache that keeps wheels, if there is a cache at all."""
+    base = cache_folder()
+    return None if base is None else base / "wheels"
+
+
 def gather(wish: Wish, *, offline: bool = False) -> tuple[Wheel, ...]:
     """Return the wheels that `wish` needs in the cache, by name.
 
@@ -47,16 +53,15 @@ def gather(wish: Wish, *, offline: bool = False) -> tuple[Wheel, ...]:
     the cache before any index, and with `offline` from it alone. Raises what `pip.download` does,
     and TargetError where there is no cache or wheels contradict each other.
     """
-    base = cache_folder()
-    if base is None:
+    store = wheels_folder()
+    if store is None:
         raise TargetError("there is no folder to keep wheels in; set MEJIRO_CACHE to one")
-    store = base / "wheels"
-    note = base / "wheelhouses" / f"{_key(wish)}.json"
+    note = store.parent / "wheelhouses" / f"{_key(wish)}.json"
     kept = _kept(note, store)
     if kept is not None:
         return kept
     store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetching.", dir=base) as name:
+    with tempfile.TemporaryDirectory(prefix=".fetching.", dir=store.parent) as name:
         fetched = _fetch(wish, Path(name), store, offline=offline)
         wheels = tuple(_store(wheel, store) for wheel in fetched)
     write_json(note, {"wheels": {wheel.path.name: wheel.sha256 for wheel in wheels}})
@@ -147,21 +152,6 @@ def _store(wheel: Wheel, store: Path) -> Wheel:
         with replacing(place) as beside:
             shutil.copyfile(wheel.path, beside)
     return read_wheel(place)
-
-
-def in_cache(requirement: str, fit: Fit) -> bool:
-    """Say whether the cache holds a wheel of a requirement that `fit` takes."""
-    base = cache_folder()
-    if base is None or not (base / "wheels").is_dir():
-        return False
-    with tempfile.TemporaryDirectory() as name:
-        try:
-            download(
-                ["--no-deps", requirement], Path(name), fit, links=[base / "wheels"], offline=True
-            )
-        except TargetError:
-            return False
-    return True
 
 
 def requirements_text(wheels: Sequence[Wheel]) -> str:
