@@ -151,4 +151,5 @@ def _parsed(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        raise TargetError(f"'{text}' is no requirement: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise TargetError(f"'{text}' is no requirement: {reason}") from None

@@ -113,7 +113,7 @@ def versions(name: str, fit: Fit) -> list[str] | None:
     Nothing is downloaded but the index's page.
     """
     command = ["index", "versions", name, *fit.options()]
-    done = _run([*command, "--timeout=5", "--retries=0"])
+    done = _run([*command, "--timeout=5", "--retries=1"])
     found = _AVAILABLE.search(done.stdout)
     if done.returncode == 0 and found:
         return found.group(1).split(", ")

@@ -232,7 +232,8 @@ def _check_requirement(name: str, text: str, *, pinned: bool) -> None:
     try:
         requirement = Requirement(text)
     except InvalidRequirement as error:
-        raise SpecError(f"'{name}' holds '{text}', which is no requirement: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise SpecError(f"'{name}' holds '{text}', which is no requirement: {reason}") from None
     operators = [specifier.operator for specifier in requirement.specifier]
     if requirement.url or requirement.marker or requirement.extras:
         raise SpecError(f"'{name}' takes names and versions alone, found '{text}'")
