@@ -97,8 +97,10 @@ for pair in provided.split():
 if importlib.util.find_spec("venv") is None:
     fail("Python has no venv module; run `sudo apt install python3-venv`")
 env = os.path.abspath(env)
-if "\n" in env or "\r" in env:
-    fail("the environment's path holds a line break; name another with --env")
+# pip writes the path into the first lines of programs, which are read by sh and by Python.
+if not set('\n\r"$`\\').isdisjoint(env):
+    fail("the path %r holds a quote, dollar, backslash or line break, which its programs cannot "
+         "bear; name another with --env" % env)
 parent = os.path.dirname(env)
 while not os.path.isdir(parent):
     if os.path.lexists(parent):

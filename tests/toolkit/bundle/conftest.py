@@ -1,4 +1,4 @@
-"""Make an index of tiny wheels, and a target that is this machine, so that no test needs a network."""
+"""Make an index of tiny wheels, and a target that is this machine: no test needs a network."""
 
 from __future__ import annotations
 
@@ -79,6 +79,12 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pip_files: dict[str, 
     return folder
 
 
+@pytest.fixture(scope="session")
+def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that tests share: the same tiny wheels need not be resolved by each."""
+    return tmp_path_factory.mktemp("warm-cache")
+
+
 def this_machine(
     *,
     backends: Sequence[TargetBackend] = (TargetBackend("onnxruntime", "onnxruntime==9.1"),),
@@ -99,7 +105,7 @@ def machine() -> MachineOf:
     return this_machine
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_wheel() -> WriteWheel:
     """Return what writes a tiny wheel."""
     return make_wheel

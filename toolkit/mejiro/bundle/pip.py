@@ -102,7 +102,7 @@ def download(
         command += ["--find-links", link.absolute().as_uri()]
     if offline:
         command.append("--no-index")
-    done = _run([*command, *requirements])
+    done = _run([*command, *requirements], offline=offline)
     if done.returncode:
         raise _failure(done.stderr + done.stdout, offline=offline)
 
@@ -120,7 +120,7 @@ def versions(name: str, fit: Fit) -> list[str] | None:
     return None if _UNREACHABLE.search(done.stderr) else []
 
 
-def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
+def _run(words: list[str], *, offline: bool = False) -> subprocess.CompletedProcess[str]:
     if importlib.util.find_spec("pip") is None:
         raise MissingPackage(
             "pip", purpose="fetching wheels for a target", install="python -m ensurepip"
@@ -129,6 +129,9 @@ def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
     variables.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PYTHONWARNINGS="ignore")
     variables.setdefault("PIP_DEFAULT_TIMEOUT", str(TIMEOUT_S))
     variables.setdefault("PIP_RETRIES", "2")
+    if offline:  # a folder of links may be on another machine
+        variables.pop("PIP_FIND_LINKS", None)
+        variables["PIP_CONFIG_FILE"] = os.devnull
     return subprocess.run(
         [sys.executable, "-m", "pip", *words],
         env=variables,
