@@ -1,4 +1,4 @@
-"""The real index, asked once through pip: a bundle for linux-x86_64 installs and verifies itself."""
+"""The real index, asked once: a bundle for linux-x86_64 installs and verifies itself."""
 
 from __future__ import annotations
 

@@ -138,7 +138,9 @@ def test_what_is_missing_for_a_target_leaves_no_bundle(write, machine, tmp_path,
         write(machine(packages=["numpy==5.5"]))
     with pytest.raises(TargetError, match=r"the cache has no wheel .*without --offline"):
         write(machine(packages=["numpy==5.5"]), offline=True)
-    with pytest.raises(TargetError, match="pip cannot fetch the wheels: Cannot install"):
+    with pytest.raises(
+        TargetError, match="these versions do not go together: The user requested numpy==9"
+    ):
         write(machine(packages=["numpy==9.0", "numpy==1.26.4"]))
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 

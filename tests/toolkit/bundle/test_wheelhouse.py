@@ -95,6 +95,14 @@ def test_without_a_network_the_cache_serves_other_wishes_too(index) -> None:
         gather(wish("absent"), offline=True)
 
 
+def test_a_pin_that_the_cache_lacks_is_missing_and_no_conflict(index, write_wheel) -> None:
+    gather(wish("protobuf==8.0"))
+    write_wheel(index, "engine", "1.0", requires=["protobuf"])
+    gather(wish("engine==1.0", "protobuf==8.0"))
+    with pytest.raises(NoWheel, match=r"no wheel of protobuf==7\.36\.2"):
+        gather(wish("engine==1.0"), offline=True)
+
+
 def test_a_damaged_wheel_is_fetched_again_or_missed(index, tmp_path) -> None:
     (wheel,) = gather(wish("numpy==1.26.4"))
     whole = wheel.path.read_bytes()

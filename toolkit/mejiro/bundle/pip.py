@@ -38,6 +38,8 @@ _UNREACHABLE = re.compile(
     r"Temporary failure|timed out|ProxyError|SSLError",
 )
 _NO_WHEEL = re.compile(r"No matching distribution found for ([^\s(]+)")
+_CONSTRAINED = re.compile(r"The user requested \(constraint\) (\S+)")
+_CONFLICT = re.compile(r"The conflict is caused by:\n(.*?)\n\s*\n", re.DOTALL)
 _AVAILABLE = re.compile(r"^Available versions: (.*)$", re.MULTILINE)
 MAX_QUOTED = 300
 TIMEOUT_S = 15
@@ -151,6 +153,12 @@ def _failure(said: str, *, offline: bool) -> TargetError:
         return Unreachable("no package index can be reached; connect to a network")
     if found := _NO_WHEEL.search(said):
         return NoWheel(found.group(1))
+    if found := _CONFLICT.search(said):
+        # A pin that is absent is a conflict to pip; without an index it is the cache that lacks it.
+        if offline and (pins := _CONSTRAINED.findall(found.group(1))):
+            return NoWheel(", ".join(dict.fromkeys(pins)))
+        reasons = "; ".join(line.strip() for line in found.group(1).splitlines())
+        return TargetError(f"these versions do not go together: {reasons[:MAX_QUOTED]}")
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     text = " ".join(line for line in lines if line.startswith("ERROR")) or " ".join(lines[-2:])
     text = text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
