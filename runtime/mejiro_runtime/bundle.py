@@ -18,6 +18,7 @@ from mejiro_runtime.manifest import (
     CHECKSUMS_NAME,
     MANIFEST_NAME,
     MODELS_FOLDER,
+    SIGNATURE_NAME,
     FileEntry,
     Manifest,
 )
@@ -113,7 +114,7 @@ def _check_names_and_sizes(folder: Path, manifest: Manifest) -> None:
         listed_as = f"{MODELS_FOLDER}/{card.file}"
         if listed_as not in listed or manifest.files[listed_as].sha256 != card.sha256:
             raise BundleError(f"the manifest contradicts itself about {card.file}; {_AGAIN}")
-    found = set(_walk(folder)) - {MANIFEST_NAME, CHECKSUMS_NAME}
+    found = set(_walk(folder)) - {MANIFEST_NAME, CHECKSUMS_NAME, SIGNATURE_NAME}
     if missing := sorted(listed - found):
         raise BundleError(f"the bundle lacks {', '.join(missing[:5])}; {_AGAIN}")
     if added := sorted(found - listed):

@@ -180,6 +180,10 @@ def _add_verify(commands: Subparsers) -> None:
         "mejiro-run verify BUNDLE",
     )  # fmt: skip
     _add_bundle(parser)
+    parser.add_argument(
+        "--signers", metavar="FILE",
+        help="first demand a signature by one of this file's keys (OpenSSH allowed_signers)",
+    )  # fmt: skip
     _add_engine(parser)
 
 

@@ -14,6 +14,8 @@ from mejiro_runtime.fields import CONTROL_CHARACTERS, Fields
 MANIFEST_SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 CHECKSUMS_NAME = "SHA256SUMS"
+# What signs the manifest cannot be listed in it.
+SIGNATURE_NAME = "manifest.json.sig"
 MODELS_FOLDER = "models"
 
 
@@ -63,8 +65,8 @@ class Golden(NamedTuple):
 class Manifest:
     """Hold all that a bundle says of itself; every path is relative to its folder.
 
-    `files` lists each file but the manifest and the checksums. `runtime` names the wheel of
-    mejiro-runtime that the bundle carries, and its version.
+    `files` lists each file but the manifest, the checksums and the signature. `runtime` names the
+    wheel of mejiro-runtime that the bundle carries, and its version.
     """
 
     name: str

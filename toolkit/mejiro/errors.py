@@ -12,6 +12,7 @@ __all__ = [
     "MissingPackage",
     "PruneError",
     "QualityError",
+    "TargetError",
     "UsageError",
     "WeightsError",
 ]
@@ -39,3 +40,7 @@ class PruneError(MejiroError):
 
 class QualityError(MejiroError):
     """Report a result that was measured and fell short of what the user asked for."""
+
+
+class TargetError(MejiroError):
+    """Report a device that a bundle cannot be made for as asked, and what can be chosen."""

@@ -15,13 +15,26 @@ from mejiro_runtime.verify import Verification, verify
 
 def execute(options: argparse.Namespace) -> int:
     """Verify one artifact, or all that this device can run; return 1 if one differs."""
+    signer = _signer(options)
     bundle = open_bundle(Path(options.bundle))
     verdicts = verify_artifacts(bundle, options)
     if options.json:
-        write_json(verification_json(bundle, verdicts))
+        told = {"signed_by": signer} if signer is not None else {}
+        write_json({**verification_json(bundle, verdicts), **told})
     else:
+        if signer is not None:
+            write(f"{bundle.manifest.name}: signed by {signer}")
         print_verification(bundle, verdicts)
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def _signer(options: argparse.Namespace) -> str | None:
+    """Return who signed the bundle, or None if nobody asks."""
+    if options.signers is None:
+        return None
+    from mejiro_runtime.signature import verify_signature
+
+    return verify_signature(Path(options.bundle), Path(options.signers))
 
 
 def verify_artifacts(bundle: Bundle, options: argparse.Namespace) -> list[Verification]:

@@ -15,7 +15,10 @@ from importlib import resources
 from pathlib import Path
 
 from mejiro.bundle.archive import write_arrays
+from mejiro.bundle.board import board_readme, write_board_files
 from mejiro.bundle.golden import Recorded, choose_frames, record
+from mejiro.bundle.kit import Kit, TargetOptions, make_kit
+from mejiro.bundle.sign import sign_manifest
 from mejiro.bundle.wheel import write_runtime_wheel
 from mejiro.data.samples import sample_pictures
 from mejiro.errors import DataError, UsageError
@@ -50,12 +53,15 @@ class BundleOptions:
 
     `name` defaults to that of the folder it is written to. `golden` is a folder of pictures to
     choose the golden frames from; by default they come from the photographs that Mejiro's
-    dependencies ship. `replace` allows an existing bundle to be replaced.
+    dependencies ship. `replace` allows an existing bundle to be replaced. `target` adds what a
+    device of that kind needs to install it without a network; `sign` is a key to sign it with.
     """
 
     name: str | None = None
     golden: Path | None = None
     replace: bool = False
+    target: TargetOptions | None = None
+    sign: Path | None = None
 
 
 def write_bundle(
@@ -69,29 +75,30 @@ def write_bundle(
 
     The same artifacts, pictures and versions give the same bytes. The folder appears whole or
     not at all. `on_progress` gets a sentence before each stage. Raises UsageError if `out`
-    exists or the artifacts do not go together, DataError for unusable golden pictures.
+    exists or the artifacts do not go together, DataError for unusable golden pictures,
+    TargetError for a target that cannot have them.
     """
     options = options or BundleOptions()
     tell = on_progress or (lambda text: None)
     _check_together(artifacts)
     _check_free(out, replace=options.replace)
+    kit = None
+    if options.target is not None:
+        tell(f"gathering wheels for {options.target.profile.name}")
+        kit = make_kit(artifacts, options.target)
     with _folder_beside(out, replace=options.replace) as beside:
         tell("choosing golden frames")
         frames = choose_frames(artifacts, _golden_candidates(options.golden))
         for folder in (MODELS_FOLDER, "golden", "wheels"):
             (beside / folder).mkdir()
-        for artifact in artifacts:
-            model_file = beside / MODELS_FOLDER / artifact.card.file
-            shutil.copyfile(artifact.path, model_file)
-            if artifact.card.features:
-                shutil.copyfile(head_path(artifact.path), head_path(model_file))
+        _copy_models(beside, artifacts)
         (beside / LABELS_NAME).write_text(labels_text(artifacts[0].card.labels), encoding="utf-8")
         tell("recording golden outputs")
         golden = _write_golden(beside, artifacts, frames)
         tell("packing the runtime")
         wheel = write_runtime_wheel(beside / "wheels")
         name = options.name or out.resolve().name
-        (beside / README_NAME).write_text(_readme(name, artifacts, wheel), encoding="utf-8")
+        _write_readme(beside, name, artifacts, wheel, kit)
         manifest = Manifest(
             name=name,
             made_by=f"mejiro {__version__}",
@@ -99,15 +106,26 @@ def write_bundle(
             labels=LABELS_NAME,
             golden=golden,
             runtime={"version": __version__, "wheel": f"wheels/{wheel.name}"},
-            target=ANY_TARGET,
+            target=kit.profile.name if kit else ANY_TARGET,
             files=_list_files(beside),
         )
         write_json(beside / MANIFEST_NAME, manifest.to_json())
         sums = checksums_text(sha256_of(beside / MANIFEST_NAME), manifest)
         (beside / CHECKSUMS_NAME).write_text(sums, encoding="utf-8")
+        if options.sign is not None:
+            tell("signing the manifest")
+            sign_manifest(beside, options.sign)
         tell("verifying the bundle")
         open_bundle(beside)
     return open_bundle(out)
+
+
+def _copy_models(folder: Path, artifacts: Sequence[Artifact]) -> None:
+    for artifact in artifacts:
+        model_file = folder / MODELS_FOLDER / artifact.card.file
+        shutil.copyfile(artifact.path, model_file)
+        if artifact.card.features:
+            shutil.copyfile(head_path(artifact.path), head_path(model_file))
 
 
 def _check_together(artifacts: Sequence[Artifact]) -> None:
@@ -222,8 +240,19 @@ def _write_inputs(folder: Path, artifact: Artifact, recorded: Recorded) -> str:
     return name
 
 
-def _readme(name: str, artifacts: Sequence[Artifact], wheel: Path) -> str:
-    template = resources.files("mejiro_targets") / "templates" / "bundle-README.md"
+def _write_readme(
+    folder: Path, name: str, artifacts: Sequence[Artifact], wheel: Path, kit: Kit | None
+) -> None:
+    """Write README.md, and before it what it tells of a target's installation."""
+    if kit is None:
+        text = _readme(name, artifacts, wheel)
+    else:
+        needed_bytes = write_board_files(folder, kit, wheel)
+        text = board_readme(name, _rows(artifacts), kit, needed_bytes)
+    (folder / README_NAME).write_text(text, encoding="utf-8")
+
+
+def _rows(artifacts: Sequence[Artifact]) -> str:
     rows = []
     for artifact in artifacts:
         card = artifact.card
@@ -233,10 +262,15 @@ def _readme(name: str, artifacts: Sequence[Artifact], wheel: Path) -> str:
             f"| {card.file} | {card.format.value} | {card.precision.value} "
             f"| {card.size_bytes / 1e6:.2f} MB | {score} |"
         )
+    return "\n".join(rows)
+
+
+def _readme(name: str, artifacts: Sequence[Artifact], wheel: Path) -> str:
+    template = resources.files("mejiro_targets") / "templates" / "bundle-README.md"
     packages = [_PACKAGES[format] for format in Format if format in _formats(artifacts)]
     return string.Template(template.read_text(encoding="utf-8")).substitute(
         name=name,
-        artifacts="\n".join(rows),
+        artifacts=_rows(artifacts),
         wheel=wheel.name,
         packages=" ".join([*packages, "opencv-python-headless"]),
     )

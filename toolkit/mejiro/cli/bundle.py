@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from mejiro.bundle import BundleOptions, write_bundle
+from mejiro.bundle import BundleOptions, TargetOptions, write_bundle
 from mejiro.cli import options
 from mejiro.cli.console import print_json, progress, say
+from mejiro.errors import UsageError
 from mejiro.model import Artifact
+from mejiro.targets import load_target
 
 
 @click.command()
@@ -21,6 +24,29 @@ from mejiro.model import Artifact
     type=options.PATH,
     help="A folder of pictures for the golden frames; default: pictures that Mejiro brings.",
 )
+@click.option("--target", metavar="NAME", help="Make it for this device (see `mejiro targets`).")
+@click.option("--system", metavar="NAME", help="The target's system; default: its first.")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    metavar="PACKAGE",
+    help="Take this engine of the target's, not the first for a format; may be given again.",
+)
+@click.option(
+    "--wheels",
+    type=options.PATH,
+    multiple=True,
+    metavar="DIR",
+    help="A folder of wheels that no index has; may be given again.",
+)
+@click.option("--offline", is_flag=True, help="Take wheels from the cache and --wheels alone.")
+@click.option(
+    "--sign",
+    type=options.PATH,
+    metavar="KEY",
+    help="Sign it with this OpenSSH key, so that devices can tell who made it.",
+)
 @click.option("--replace", is_flag=True, help="Replace a bundle that is there already.")
 @options.as_json
 def bundle(
@@ -29,23 +55,30 @@ def bundle(
     name: str | None,
     golden: Path | None,
     replace: bool,
+    sign: Path | None,
     as_json: bool,
+    **fit: Any,
 ) -> None:
     """Pack exported files for a device: with labels, golden frames, checksums and the runtime.
 
     The first ARTIFACT is the one that `mejiro-run` takes unless told otherwise. The same files
-    give the same bundle, to the byte.
+    give the same bundle, to the byte. With --target it also holds every package that the device
+    needs, and install.sh, which installs them there without a network.
 
     \b
-    Example:
+    Examples:
       mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder
+      mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder --target raspberry-pi-5
     """
+    target = _target(**fit)
     opened = [Artifact.open(path) for path in artifacts]
     with progress() as shown:
         written = write_bundle(
             opened,
             out,
-            options=BundleOptions(name=name, golden=golden, replace=replace),
+            options=BundleOptions(
+                name=name, golden=golden, replace=replace, target=target, sign=sign
+            ),
             on_progress=shown.stage,
         )
     files = written.manifest.files
@@ -57,6 +90,25 @@ def bundle(
     for card in written.manifest.artifacts:
         say(f"  {card.file} ({card.size_bytes / 1e6:.2f} MB)")
     say(f"  {written.manifest.golden.count} golden frames; verified on this machine")
+    if target is not None:
+        say(f"  for {target.profile.title}, {target.profile.system(target.system).title}")
+    if sign is not None:
+        say(f"  signed with {sign}")
     say(
         f"Copy the folder to the device, then follow {out}/README.md; here: mejiro-run verify {out}"
     )
+
+
+def _target(
+    target: str | None,
+    system: str | None,
+    engines: tuple[str, ...],
+    wheels: tuple[Path, ...],
+    offline: bool,
+) -> TargetOptions | None:
+    """Return what the options say of a target; they mean nothing without one."""
+    if target is not None:
+        return TargetOptions(load_target(target), system, engines, wheels, offline)
+    if system is not None or engines or wheels or offline:
+        raise UsageError("--system, --engine, --wheels and --offline need a --target")
+    return None

@@ -1,0 +1,214 @@
+#!/bin/sh
+# Make the environment that runs this bundle, from its own wheels: no network, nothing but Python.
+#
+#   sh install.sh [--env DIR] [--python PROGRAM] [--check]
+#
+# The last line printed is the environment's folder; without --env that is ../NAME-env beside the
+# bundle, NAME being the bundle's folder. It is built beside its place and then moved there, so it
+# is whole or absent, and what was there runs on until then. Run it again at any time: what is
+# installed already stays. --check only says whether this machine can have it.
+set -eu
+
+target=@@{target}
+system=@@{system}
+python_version=@@{python}
+others=@@{others} # what other Pythons need: "3.13=trixie ..."
+machine=@@{machine}
+glibc=@@{glibc}
+needed_kb=@@{needed_kb}
+pip_wheel=@@{pip_wheel}
+system_packages=@@{system_packages} # "yes" lets the environment see what apt brought
+provided=@@{provided} # what apt has to bring: "numpy=python3-numpy ..."
+
+fail() {
+    printf 'install.sh: error: %s\n' "$1" >&2
+    exit 1
+}
+
+env= python= check=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --env | --python)
+        [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 needs a value; see the first lines of install.sh"
+        if [ "$1" = --env ]; then env=$2; else python=$2; fi
+        shift 2
+        ;;
+    --check) check=yes && shift ;;
+    *) fail "unknown option '$1'; see the first lines of install.sh" ;;
+    esac
+done
+
+# What the caller set for other Pythons must not reach this one.
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export PIP_CONFIG_FILE=/dev/null
+
+bundle=$(CDPATH='' cd -P -- "$(dirname -- "$0")" && pwd) || fail "cannot enter the bundle's folder"
+[ -f "$bundle/wheels/requirements.txt" ] && [ -f "$bundle/$pip_wheel" ] ||
+    fail "$bundle lacks its wheels; copy the whole bundle again"
+[ -n "$env" ] || env=$(dirname -- "$bundle")/$(basename -- "$bundle")-env
+
+if [ -z "$python" ]; then
+    python=python3
+    ! command -v "python$python_version" >/dev/null 2>&1 || python=python$python_version
+fi
+command -v "$python" >/dev/null 2>&1 ||
+    fail "$python is not here; run \`sudo apt install python3 python3-venv\`"
+
+# Everything that could stop the installation, before anything is written. Prints the environment's
+# absolute path. Old Pythons read this too, hence the old ways of writing.
+mark=$(cat -- "$bundle/wheels/requirements.txt" "$bundle/install.sh" | cksum)
+env=$("$python" -I - "$env" "$mark" "$target" "$system" "$python_version" "$others" "$machine" \
+    "$glibc" "$needed_kb" "$provided" <<'PYTHON'
+import importlib.util, os, platform, shutil, struct, sys
+
+env, mark, target, system, wanted, others, machine, glibc, needed_kb, provided = sys.argv[1:]
+
+
+def fail(text):
+    sys.stderr.write("install.sh: error: %s\n" % text)
+    sys.exit(1)
+
+
+# A 32-bit system may run on a 64-bit kernel, and then has another kernel's name.
+found, bits = platform.machine(), struct.calcsize("P") * 8
+if bits == 32:
+    found = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(found, found)
+if found != machine:
+    fail("this bundle is for %s (%s), this system is %s; write it again with --target for %s"
+         % (target, machine, found, found))
+here = "%d.%d" % sys.version_info[:2]
+if here != wanted:
+    fits = dict(pair.split("=") for pair in others.split()).get(here)
+    advice = ("write it again with --system %s" % fits if fits
+              else "give one with --python, or write it again for another target")
+    fail("this bundle is for Python %s (%s), found %s; %s" % (wanted, system, here, advice))
+try:
+    libc = os.confstr("CS_GNU_LIBC_VERSION")
+except (AttributeError, ValueError, OSError):
+    libc = None
+if not libc:
+    fail("the wheels need glibc %s or newer, and this system has another C library" % glibc)
+if [int(part) for part in libc.split()[1].split(".")[:2]] < [int(p) for p in glibc.split(".")]:
+    fail("the wheels need glibc %s or newer, found %s; upgrade the system" % (glibc, libc.split()[1]))
+for pair in provided.split():
+    module, package = pair.split("=")
+    if importlib.util.find_spec(module) is None:
+        fail("%s is not installed; run `sudo apt install %s`" % (module, package))
+if importlib.util.find_spec("venv") is None:
+    fail("Python has no venv module; run `sudo apt install python3-venv`")
+env = os.path.abspath(env)
+# pip writes the path into the first lines of programs, which are read by sh and by Python.
+if not set('\n\r"$`\\').isdisjoint(env):
+    fail("the path %r holds a quote, dollar, backslash or line break, which its programs cannot "
+         "bear; name another with --env" % env)
+parent = os.path.dirname(env)
+while not os.path.isdir(parent):
+    if os.path.lexists(parent):
+        fail("%s is not a folder; name another place with --env" % parent)
+    parent = os.path.dirname(parent)
+if not os.access(parent, os.W_OK):
+    fail("%s cannot be written; name another place with --env" % parent)
+try:
+    with open(os.path.join(env, "mejiro-bundle")) as stream:
+        present = stream.read().strip()
+except (OSError, ValueError):
+    present = None
+    if os.path.lexists(env) and (not os.path.isdir(env) or os.listdir(env)):
+        fail("%s was not made by install.sh; name another place with --env" % env)
+free_kb = shutil.disk_usage(parent).free // 1024
+if free_kb < int(needed_kb) and present != mark:
+    fail("the environment needs %d MB, %s has %d MB free; make room or name another place with "
+         "--env" % (int(needed_kb) // 1024, parent, free_kb // 1024))
+os.write(1, os.fsencode(env) + b"\n")
+PYTHON
+) || exit 1
+[ -z "$check" ] || { printf '%s\n' "$env" && exit 0; }
+
+# One at a time: the lock is on the folder itself, and goes with this process. What is built lies
+# in a folder of its own, so that one word leads from its paths to the final ones.
+parent=$(dirname -- "$env")
+name=$(basename -- "$env")
+mkdir -p -- "$parent" 2>/dev/null || fail "$parent cannot be made; name another place with --env"
+exec 9<"$parent"
+"$python" -I - <<'PYTHON' || exit 1
+import fcntl, sys, time
+
+for attempt in range(3000):
+    try:
+        fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sys.exit(0)
+    except BlockingIOError:
+        time.sleep(0.2)
+    except OSError:
+        sys.exit(0)  # some network file systems have no locks
+sys.stderr.write("install.sh: error: another installation beside it takes over ten minutes\n")
+sys.exit(1)
+PYTHON
+
+stage=$parent/.mejiro-new
+aside=$parent/.mejiro-old
+# Killed between two moves: what ran before comes back.
+[ -e "$env" ] || [ ! -d "$aside/$name" ] || mv -- "$aside/$name" "$env"
+if [ "$(cat -- "$env/mejiro-bundle" 2>/dev/null)" = "$mark" ] &&
+    "$env/bin/python" -I -c 'import mejiro_runtime, numpy' >/dev/null 2>&1; then
+    rm -rf -- "$stage" "$aside"
+    printf '%s\n' "$env"
+    exit 0
+fi
+
+finish() {
+    [ -e "$env" ] || [ ! -d "$aside/$name" ] || mv -- "$aside/$name" "$env"
+    rm -rf -- "$stage" "$aside"
+}
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+rm -rf -- "$stage" "$aside"
+mkdir -- "$stage" 2>/dev/null || fail "$parent cannot be written; name another place with --env"
+new=$stage/$name
+log=$stage/log
+
+# The last words of what failed, on one line.
+because() {
+    grep -v '^ *$' "$log" | grep -i 'error' | tail -n 1 >"$log.line" || tail -n 1 "$log" >"$log.line"
+    fail "$1: $(tr -d '\n' <"$log.line" | cut -c 1-300)"
+}
+
+# Without pip in it, which Debian packs apart: the bundle brings its own, and it stays outside.
+set -- -m venv --without-pip
+[ "$system_packages" != yes ] || set -- "$@" --system-site-packages
+"$python" -I "$@" "$new" >"$log" 2>&1 || because "the environment cannot be made"
+
+# Packages that apt brought may satisfy a requirement today and be upgraded tomorrow, so they are
+# passed over; being outside the environment, they are left alone.
+"$new/bin/python" -I "$bundle/$pip_wheel/pip" --isolated --disable-pip-version-check --no-input \
+    --no-cache-dir install --quiet --no-index --find-links "$bundle/wheels" --ignore-installed \
+    --no-deps --require-hashes -r "$bundle/wheels/requirements.txt" >"$log" 2>&1 ||
+    because "the wheels cannot be installed"
+"$new/bin/python" -I -c 'import mejiro_runtime, numpy' >"$log" 2>&1 ||
+    because "the installed packages do not work"
+
+# Move it to its place, with the paths that its programs hold.
+printf '%s\n' "$mark" >"$new/mejiro-bundle"
+"$python" -I - "$new" "$env" "$aside" >"$log" 2>&1 <<'PYTHON' || because "the environment cannot be put in place"
+import os, sys
+
+new, env, aside = sys.argv[1:]
+programs = os.path.join(new, "bin")
+files = [os.path.join(programs, name) for name in os.listdir(programs)]
+for path in [*files, os.path.join(new, "pyvenv.cfg")]:
+    if os.path.islink(path) or not os.path.isfile(path):
+        continue
+    with open(path, "rb") as stream:
+        data = stream.read()
+    if data[:4] != b"\x7fELF" and b"/.mejiro-new/" in data:
+        with open(path, "wb") as stream:
+            stream.write(data.replace(b"/.mejiro-new/", b"/"))
+os.sync()
+if os.path.isdir(env) and os.listdir(env):
+    os.mkdir(aside)
+    os.rename(env, os.path.join(aside, os.path.basename(env)))
+os.rename(new, env)
+PYTHON
+printf '%s\n' "$env"

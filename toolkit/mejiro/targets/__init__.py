@@ -1,0 +1,39 @@
+"""Know the devices that a bundle can be made for.
+
+A profile is a TOML file of `mejiro_targets`, or one that the user wrote. A bundle resolves it
+into files, so no device ever reads one.
+"""
+
+from mejiro.targets.profile import (
+    AddOn,
+    Architecture,
+    Provided,
+    Quantization,
+    ServiceManager,
+    TargetBackend,
+    TargetProfile,
+    TargetSystem,
+)
+from mejiro.targets.reading import (
+    load_profile,
+    load_target,
+    profile_names,
+    read_profile,
+    target_names,
+)
+
+__all__ = [
+    "AddOn",
+    "Architecture",
+    "Provided",
+    "Quantization",
+    "ServiceManager",
+    "TargetBackend",
+    "TargetProfile",
+    "TargetSystem",
+    "load_profile",
+    "load_target",
+    "profile_names",
+    "read_profile",
+    "target_names",
+]
