@@ -23,6 +23,7 @@ from tests.emulation.root import USER, cache_folder, client_key, make_root
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60.0
+START_ATTEMPTS = 3
 STOP_TIMEOUT_S = 10.0
 
 
@@ -186,10 +187,12 @@ class Device:
 
     def _await_answer(self) -> None:
         """Wait for the device to answer a command, or raise DeviceError with its last words."""
-        until = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < until and self._process.poll() is None:
+        # The socket takes connections before the device does, so the first command waits.
+        for _ in range(START_ATTEMPTS):
             if self.run("true", check=False, timeout=START_TIMEOUT_S).returncode == 0:
                 return
+            if self._process.poll() is not None:
+                break
         self.stop()
         lines = (self.state / "log").read_text(encoding="utf-8", errors="replace").splitlines()
         raise DeviceError(f"the device {self.name} did not start: {' / '.join(lines[-5:])}")

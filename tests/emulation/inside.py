@@ -144,7 +144,7 @@ def _make_home(setup: Setup, root: Path) -> None:
     home = root / "home" / USER
     home.mkdir(exist_ok=True)
     if setup.home_bytes is not None:
-        mount("-t", "tmpfs", "-o", f"size={setup.home_bytes}", "tmpfs", home)
+        mount("-t", "tmpfs", "-o", f"mode=755,size={setup.home_bytes}", "tmpfs", home)
     keys = home / ".ssh" / "authorized_keys"
     if not keys.exists():
         keys.parent.mkdir(mode=0o700, exist_ok=True)

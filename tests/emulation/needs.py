@@ -32,12 +32,12 @@ _FLAGS = "OPCF"
 class Unavailable(Exception):
     """Say why there can be no emulated device here.
 
-    `is_program` tells a program that somebody may install from what this machine does not allow.
+    `refused` tells what this machine does not allow from what somebody could install or download.
     """
 
-    def __init__(self, reason: str, *, is_program: bool = False) -> None:
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
         super().__init__(reason)
-        self.is_program = is_program
+        self.refused = refused
 
 
 def require_emulation() -> None:
@@ -46,16 +46,15 @@ def require_emulation() -> None:
     What it may not do comes before what is missing: without the first no program helps.
     """
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        raise Unavailable("devices are emulated on Linux on x86-64 alone")
+        raise Unavailable("devices are emulated on Linux on x86-64 alone", refused=True)
     if os.geteuid() != 0:
-        raise Unavailable("an emulated device needs root, for mounts and namespaces")
+        raise Unavailable("an emulated device needs root, for mounts and namespaces", refused=True)
     if not Path("/etc/debian_version").is_file():
-        raise Unavailable("an emulated device is made of Debian's packages, with its apt-get")
+        reason = "an emulated device is made of Debian's packages, with its apt-get"
+        raise Unavailable(reason, refused=True)
     for program, package in PROGRAMS.items():
         if shutil.which(program) is None:
-            raise Unavailable(
-                f"{program} is not installed (apt-get install {package})", is_program=True
-            )
+            raise Unavailable(f"{program} is not installed (apt-get install {package})")
     _require_namespaces()
     _require_binfmt()
 
@@ -69,7 +68,8 @@ def _require_namespaces() -> None:
         check=False,
     )
     if tried.returncode:
-        raise Unavailable(f"namespaces and mounts are refused here: {tried.stderr.strip()}")
+        reason = f"namespaces and mounts are refused here: {tried.stderr.strip()}"
+        raise Unavailable(reason, refused=True)
 
 
 def _require_binfmt() -> None:
@@ -87,7 +87,8 @@ def _require_binfmt() -> None:
     except FileExistsError:
         return  # another process was quicker
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable(f"the kernel takes no programs for arm64 (binfmt_misc): {error}") from None
+        reason = f"the kernel takes no programs for arm64 (binfmt_misc): {error}"
+        raise Unavailable(reason, refused=True) from None
 
 
 def _serves(entry: Path) -> bool:
