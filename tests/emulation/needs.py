@@ -19,6 +19,7 @@ PROGRAMS = {
     "tar": "tar",
     "unshare": "util-linux",
 }
+DEBIAN = Path("/etc/debian_version")
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 ENTRY = "mejiro-aarch64"
 # The first 20 bytes of an ELF file for AArch64, and which of their bits count.
@@ -49,7 +50,7 @@ def require_emulation() -> None:
         raise Unavailable("devices are emulated on Linux on x86-64 alone", refused=True)
     if os.geteuid() != 0:
         raise Unavailable("an emulated device needs root, for mounts and namespaces", refused=True)
-    if not Path("/etc/debian_version").is_file():
+    if not DEBIAN.is_file():
         reason = "an emulated device is made of Debian's packages, with its apt-get"
         raise Unavailable(reason, refused=True)
     for program, package in PROGRAMS.items():

@@ -1,4 +1,4 @@
-"""Fill a folder with Python packages for the device: pip takes its wheels, and runs none of them."""
+"""Fill a folder with Python packages for the device: pip unpacks its wheels, and runs none."""
 
 from __future__ import annotations
 

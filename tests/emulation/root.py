@@ -10,6 +10,7 @@ import compileall
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,36 +51,37 @@ PACKAGES = (
 _LEFT_OUT = ("usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*", "usr/share/perl/*")
 USER = "pi"
 USER_ID = 1000
-_LOCKED = "*:19000:0:99999:7:::"
+_USERS = f"""\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1::/usr/sbin:/usr/sbin/nologin
+sshd:x:101:65534::/run/sshd:/usr/sbin/nologin
+nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
+{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash
+"""
+_GROUPS = f"""\
+root:x:0:
+daemon:x:1:
+tty:x:5:
+sudo:x:27:{USER}
+video:x:44:{USER}
+nogroup:x:65534:
+{USER}:x:{USER_ID}:
+"""
+# There is no password to ask for, so PAM has nothing to decide.
+_PAM = """\
+auth sufficient pam_permit.so
+account sufficient pam_permit.so
+session sufficient pam_permit.so
+"""
 # Path -> text and mode.
 _FILES = {
-    "etc/passwd": (
-        "root:x:0:0:root:/root:/bin/bash\n"
-        "daemon:x:1:1::/usr/sbin:/usr/sbin/nologin\n"
-        "sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
-        "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
-        f"{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash\n",
-        0o644,
-    ),
-    "etc/group": (
-        f"root:x:0:\ndaemon:x:1:\ntty:x:5:\nsudo:x:27:{USER}\nvideo:x:44:{USER}\n"
-        f"nogroup:x:65534:\n{USER}:x:{USER_ID}:\n",
-        0o644,
-    ),
-    "etc/shadow": (
-        "".join(f"{name}:{_LOCKED}\n" for name in ("root", "daemon", "sshd", "nobody", USER)),
-        0o640,
-    ),
+    "etc/passwd": (_USERS, 0o644),
+    "etc/group": (_GROUPS, 0o644),
+    "etc/shadow": (re.sub(r":.*", ":*:19000:0:99999:7:::", _USERS), 0o640),
     "etc/nsswitch.conf": ("passwd: files\ngroup: files\nshadow: files\nhosts: files\n", 0o644),
     "etc/fstab": ("", 0o644),
-    # There is no password to ask for, so PAM has nothing to decide.
-    **{
-        f"etc/pam.d/{name}": (
-            "".join(f"{kind} sufficient pam_permit.so\n" for kind in ("auth", "account", "session")),
-            0o644,
-        )
-        for name in ("sudo", "other")
-    },
+    "etc/pam.d/sudo": (_PAM, 0o644),
+    "etc/pam.d/other": (_PAM, 0o644),
     "var/log/lastlog": ("", 0o664),
     "var/log/wtmp": ("", 0o664),
 }

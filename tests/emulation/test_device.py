@@ -35,7 +35,7 @@ def test_a_board_that_is_none_is_refused() -> None:
 
 def test_without_root_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(needs.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     with pytest.raises(Unavailable, match="needs root") as caught:
         require_emulation()
     assert caught.value.refused
@@ -43,11 +43,9 @@ def test_without_root_the_reason_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(needs.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(needs.Path, "is_file", lambda _: True)
-    monkeypatch.setattr(
-        needs.shutil, "which", lambda name: None if name.startswith("qemu") else name
-    )
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(needs, "DEBIAN", Path(__file__))
+    monkeypatch.setattr("shutil.which", lambda name: None if name.startswith("qemu") else name)
     with pytest.raises(Unavailable, match="apt-get install qemu-user-static") as caught:
         require_emulation()
     assert not caught.value.refused
