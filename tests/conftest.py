@@ -11,6 +11,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# `pi` and `device_maker`, for whatever goes all the way to a device.
+pytest_plugins = ["tests.emulation.fixtures"]
+
 # TensorFlow writes pages to stderr, and two workers on two cores need no pools of threads each.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
