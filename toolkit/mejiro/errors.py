@@ -7,11 +7,13 @@ from mejiro_runtime.errors import MejiroError, MissingPackage, UsageError
 __all__ = [
     "CalibrationError",
     "DataError",
+    "DeployError",
     "ExportError",
     "MejiroError",
     "MissingPackage",
     "PruneError",
     "QualityError",
+    "RolledBack",
     "UsageError",
     "WeightsError",
 ]
@@ -39,3 +41,11 @@ class PruneError(MejiroError):
 
 class QualityError(MejiroError):
     """Report a result that was measured and fell short of what the user asked for."""
+
+
+class DeployError(MejiroError):
+    """Report a device that cannot be reached, or does not take what it was given."""
+
+
+class RolledBack(DeployError):
+    """Report a release that failed on trial, and what runs instead of it again."""

@@ -32,6 +32,8 @@ COMMANDS = {
     "compare": "mejiro.cli.compare",
     "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
+    "deploy": "mejiro.cli.deploy",
+    "device": "mejiro.cli.device",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
     "completion": "mejiro.cli.completion",
