@@ -7,12 +7,14 @@ from mejiro_runtime.errors import MejiroError, MissingPackage, UsageError
 __all__ = [
     "CalibrationError",
     "DataError",
+    "DeployError",
     "ExportError",
     "MejiroError",
     "MissingPackage",
     "PruneError",
     "QualityError",
     "TargetError",
+    "RolledBack",
     "UsageError",
     "WeightsError",
 ]
@@ -44,3 +46,11 @@ class QualityError(MejiroError):
 
 class TargetError(MejiroError):
     """Report a device that a bundle cannot be made for as asked, and what can be chosen."""
+
+
+class DeployError(MejiroError):
+    """Report a device that cannot be reached, or does not take what it was given."""
+
+
+class RolledBack(DeployError):
+    """Report a release that failed on trial, and what runs instead of it again."""

@@ -33,6 +33,8 @@ COMMANDS = {
     "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
     "targets": "mejiro.cli.targets",
+    "deploy": "mejiro.cli.deploy",
+    "device": "mejiro.cli.device",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
     "completion": "mejiro.cli.completion",

@@ -1,0 +1,41 @@
+"""Take bundles to devices, over ssh or to this machine, so that what ran before cannot be lost."""
+
+from mejiro.deploy.connection import Connection
+from mejiro.deploy.device import (
+    BenchOptions,
+    DeviceReport,
+    Status,
+    bench,
+    read_log,
+    rollback,
+    status,
+    uninstall,
+)
+from mejiro.deploy.options import Clock, DeployOptions, Manager, Progress, ServiceOptions, Step
+from mejiro.deploy.plan import Plan
+from mejiro.deploy.steps import Deployment, deploy, plan_deploy
+from mejiro.deploy.url import DeviceUrl, parse_url
+
+__all__ = [
+    "BenchOptions",
+    "Clock",
+    "Connection",
+    "DeployOptions",
+    "Deployment",
+    "DeviceReport",
+    "DeviceUrl",
+    "Manager",
+    "Plan",
+    "Progress",
+    "ServiceOptions",
+    "Status",
+    "Step",
+    "bench",
+    "deploy",
+    "parse_url",
+    "plan_deploy",
+    "read_log",
+    "rollback",
+    "status",
+    "uninstall",
+]

@@ -1,0 +1,219 @@
+"""Keep the launcher running: by systemd, by a user's systemd, or by nobody but itself.
+
+What a service manager starts is always the launcher, which follows state.json. So a manager is
+only touched when its unit or the launcher's code has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+from mejiro_agent.errors import AgentError
+from mejiro_agent.programs import SERVICE_MARK, environment
+from mejiro_agent.root import Root, write_whole
+from mejiro_agent.told import launcher_pid, program_digest, read_status
+from mejiro_agent.units import launcher_command, template_of, unit_text
+
+SERVICE = "mejiro"
+UNIT_NAME = f"{SERVICE}.service"
+SYSTEM_UNIT = Path("/etc/systemd/system") / UNIT_NAME
+COMMAND_TIMEOUT_S = 120
+START_TIMEOUT_S = 30.0
+LOG_LINES = 200
+_RUNNING = {"running", "degraded", "starting", "initializing", "maintenance"}
+
+
+class Manager(Protocol):
+    """What keeps the launcher running."""
+
+    def install(self, root: Root, release: str) -> None:
+        """Let the launcher run now and after each boot; AgentError if it cannot be done."""
+
+    def remove(self, root: Root) -> None:
+        """Stop the launcher, now and for ever."""
+
+    def log(self, root: Root, lines: int) -> list[str]:
+        """Return the command that prints the log's last lines, to which `-f` may be added."""
+
+
+def find_managers() -> dict[str, str | None]:
+    """Return each manager that could be used, with None, or with why it cannot."""
+    found: dict[str, str | None] = {}
+    for name in ("systemd", "systemd-user"):
+        found[name] = _why_not(name)
+    found["detached"] = None
+    return found
+
+
+def _why_not(name: str) -> str | None:
+    if shutil.which("systemctl") is None:
+        return "there is no systemctl"
+    words = ["--user"] if name == "systemd-user" else []
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = _call(["systemctl", *words, "is-system-running"])
+        if done.stdout.strip() not in _RUNNING:
+            return f"systemd does not run here ({done.stdout.strip() or 'no answer'})"
+        if name == "systemd" and os.getuid() != 0 and _call(["sudo", "-n", "true"]).returncode:
+            return "sudo demands a password, or refuses"
+        return None
+    return "systemctl gives no answer, or there is no sudo"
+
+
+def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_S,
+        check=False,
+    )
+
+
+def _must(command: list[str]) -> str:
+    """Run a command that must succeed, and return its output; AgentError with its last line."""
+    try:
+        done = _call(command)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise AgentError(f"`{shlex.join(command)}` failed: {error}") from error
+    if done.returncode != 0:
+        told = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise AgentError(f"`{shlex.join(command)}` failed: {told}")
+    return done.stdout
+
+
+class Systemd:
+    """Run the launcher as a unit of the system, or of the user with `user`."""
+
+    def __init__(self, *, user: bool) -> None:
+        self.user = user
+        self._sudo = [] if user or os.getuid() == 0 else ["sudo", "-n"]
+        self._words = ["--user"] if user else []
+
+    @property
+    def unit(self) -> Path:
+        """Where the unit's file lies."""
+        if not self.user:
+            return Path(os.environ.get("MEJIRO_SYSTEM_UNITS") or SYSTEM_UNIT.parent) / UNIT_NAME
+        home = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+        return Path(home) / "systemd" / "user" / UNIT_NAME
+
+    def _systemctl(self, *words: str) -> str:
+        return _must([*self._sudo, "systemctl", *self._words, *words])
+
+    def install(self, root: Root, release: str) -> None:
+        """See `Manager.install`."""
+        text = unit_text(root, template_of(root, release, user=self.user))
+        try:
+            found: str | None = self.unit.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            found = None
+        if found is not None and str(root.folder) not in found:
+            raise AgentError(
+                f"{self.unit} belongs to another folder than {root.folder}; remove that service "
+                "first (`mejiro device uninstall` with its --root), or deploy to the same folder"
+            )
+        changed = found != text
+        if changed:
+            self._write(root, text)
+            self._systemctl("daemon-reload")
+            self._systemctl("enable", UNIT_NAME)
+        if changed or not runs(root):
+            self._systemctl("restart", UNIT_NAME)
+        if self.user:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                _call(["loginctl", "enable-linger"])
+
+    def _write(self, root: Root, text: str) -> None:
+        if self.user:
+            self.unit.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.unit, text.encode())
+            return
+        beside = root.run / UNIT_NAME
+        write_whole(beside, text.encode())
+        # `install` writes beside and renames, so that a unit is never half there.
+        _must([*self._sudo, "install", "-m", "644", str(beside), str(self.unit)])
+
+    def remove(self, root: Root) -> None:
+        """See `Manager.remove`."""
+        if not self.unit.exists():
+            return
+        self._systemctl("disable", "--now", UNIT_NAME)
+        _must([*self._sudo, "rm", "-f", str(self.unit)])
+        self._systemctl("daemon-reload")
+
+    def log(self, root: Root, lines: int) -> list[str]:
+        """See `Manager.log`."""
+        words = [*self._words, "-u", UNIT_NAME, "-n", str(lines), "-o", "short-iso", "--no-pager"]
+        return [*self._sudo, "journalctl", *words]
+
+
+class Detached:
+    """Run the launcher in a session of its own, where there is no systemd; no boot starts it."""
+
+    def install(self, root: Root, release: str) -> None:
+        """See `Manager.install`."""
+        if runs(root):
+            return
+        # The new launcher ends the old one itself, so that nothing that happens to this process
+        # leaves the device with none.
+        process = subprocess.Popen(
+            launcher_command(root, "--detached"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(root, SERVICE_MARK),
+            cwd=root.folder,
+            start_new_session=True,
+        )
+        end_s = time.monotonic() + START_TIMEOUT_S
+        while not runs(root):
+            if process.poll() is not None or time.monotonic() > end_s:
+                raise AgentError(f"the launcher did not start; see {root.run / 'service.log'}")
+            time.sleep(0.05)
+
+    def remove(self, root: Root) -> None:
+        """See `Manager.remove`."""
+        end_s = time.monotonic() + START_TIMEOUT_S
+        number = signal.SIGTERM
+        while (pid := launcher_pid(root)) is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, number)
+            if time.monotonic() > end_s - START_TIMEOUT_S / 2:
+                number = signal.SIGKILL
+            if time.monotonic() > end_s:
+                raise AgentError(f"the launcher (process {pid}) does not end; end it by hand")
+            time.sleep(0.05)
+
+    def log(self, root: Root, lines: int) -> list[str]:
+        """See `Manager.log`."""
+        return ["tail", "-n", str(lines), str(root.run / "service.log")]
+
+
+def runs(root: Root) -> bool:
+    """Say whether a launcher runs with the code that is installed now."""
+    pid = launcher_pid(root)
+    status = read_status(root)
+    return (
+        pid is not None
+        and status.get("pid") == pid
+        and status.get("program") == program_digest(root)
+    )
+
+
+def manager_of(run: dict[str, Any] | None) -> Manager | None:
+    """Return what keeps a setting's launcher running, or None for one without a service."""
+    if run is None:
+        return None
+    name = run["manager"]
+    if name not in ("systemd", "systemd-user", "detached"):
+        raise AgentError(f"there is no service manager '{name}'")
+    return Detached() if name == "detached" else Systemd(user=name == "systemd-user")
