@@ -8,6 +8,7 @@ __all__ = [
     "CalibrationError",
     "DataError",
     "ExportError",
+    "FleetError",
     "MejiroError",
     "MissingPackage",
     "PruneError",
@@ -31,6 +32,10 @@ class WeightsError(MejiroError):
 
 class ExportError(MejiroError):
     """Report a model that a converter cannot take, or a file it wrote that is not as promised."""
+
+
+class FleetError(MejiroError):
+    """Report the devices of a fleet for which something did not succeed."""
 
 
 class PruneError(MejiroError):

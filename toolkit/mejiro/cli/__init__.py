@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "mejiro.cli.compare",
     "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
+    "fleet": "mejiro.cli.fleet",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
     "completion": "mejiro.cli.completion",
