@@ -174,6 +174,21 @@ def _add_tune(commands: Subparsers) -> None:
     )  # fmt: skip
 
 
+def _add_race(commands: Subparsers) -> None:
+    parser = _add(
+        commands, "race", "time model files against each other, by turns",
+        "mejiro-run race a.tflite b.tflite --threads 1",
+    )  # fmt: skip
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="a model file with its card beside it")
+    add("--rounds", type=int, default=15, metavar="N", help="turns of each file (default: 15)")
+    add("--frames", type=int, default=20, metavar="N", help="frames a turn (default: 20)")
+    add("--openings", type=int, default=1, metavar="N",
+        help="open the files so often, for so many rounds each (default: 1)")  # fmt: skip
+    add("--threads", type=int, metavar="N", help="default: the CPUs, at most 4")
+    add("--backend", metavar="NAME[:VARIANT]", help="as for bench")
+
+
 def _add_verify(commands: Subparsers) -> None:
     parser = _add(
         commands, "verify", "replay the golden frames and compare every stage",
@@ -205,6 +220,7 @@ PARSERS: dict[str, Callable[[Subparsers], None]] = {
     "run": _add_run,
     "bench": _add_bench,
     "tune": _add_tune,
+    "race": _add_race,
     "verify": _add_verify,
     "info": _add_info,
     "doctor": _add_doctor,

@@ -9,7 +9,9 @@ from typing import Any
 
 from mejiro_runtime._version import __version__
 from mejiro_runtime.backends import BACKENDS, default_threads
+from mejiro_runtime.backends.engine_cache import tensorrt_version
 from mejiro_runtime.backends.probe import cache_folder
+from mejiro_runtime.jetson import Jetson, find_jetson
 from mejiro_runtime.sources.listing import list_cameras
 from mejiro_runtime.telemetry import describe_machine, temperature_celsius
 
@@ -36,6 +38,9 @@ def examine() -> dict[str, Any]:
     numpy = packages["numpy"] or "0"
     if "tflite-runtime" in engines["litert"] and int(numpy.partition(".")[0]) >= 2:
         advice.append("tflite-runtime fails with numpy 2: pip install 'numpy<2', or ai-edge-litert")
+    found_jetson = find_jetson()
+    if found_jetson is not None and (told := gpu_advice(found_jetson)):
+        advice.append(told)
     cache = cache_folder()
     listed = list_cameras(cameras)
     if not listed:
@@ -45,6 +50,7 @@ def examine() -> dict[str, Any]:
     return {
         "runtime": __version__,
         "device": describe_machine(),
+        "jetson": None if found_jetson is None else found_jetson.to_json(),
         "packages": {name: version for name, version in packages.items() if version},
         "opencv": opencv,
         "engines": engines,
@@ -55,6 +61,21 @@ def examine() -> dict[str, Any]:
         "cache": None if cache is None else str(cache),
         "advice": advice,
     }
+
+
+def gpu_advice(found: Jetson) -> str | None:
+    """Return what keeps ONNX Runtime from a Jetson's GPU, as far as files tell; None if nothing."""
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        return f"no ONNX Runtime for the GPU: {found.wheel_advice}"
+    folder = Path(spec.origin).parent / "capi"
+    if not any(folder.glob("libonnxruntime_providers_cuda.so*")):
+        return f"ONNX Runtime is the CPU's: {found.wheel_advice}"
+    if not any(folder.glob("libonnxruntime_providers_tensorrt.so*")):
+        return "this ONNX Runtime has CUDA but no TensorRT: --backend onnxruntime:cuda works"
+    if tensorrt_version() is None:
+        return "TensorRT is not installed: sudo apt install nvidia-jetpack"
+    return None
 
 
 def _version(name: str) -> str | None:

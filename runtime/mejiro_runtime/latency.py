@@ -26,6 +26,7 @@ class Distribution(NamedTuple):
     count: int  # type: ignore[assignment]
     p50_ns: int
     p90_ns: int
+    p95_ns: int
     p99_ns: int
     max_ns: int
 
@@ -33,10 +34,11 @@ class Distribution(NamedTuple):
     def of(cls, durations_ns: Sequence[int] | NDArray[np.int64]) -> Distribution:
         """Summarise at least one duration."""
         values = np.sort(np.asarray(durations_ns, dtype=np.int64))
-        p50, p90, p99 = (
-            int(values[max(0, int(np.ceil(share * values.size)) - 1)]) for share in (0.5, 0.9, 0.99)
+        p50, p90, p95, p99 = (
+            int(values[max(0, int(np.ceil(share * values.size)) - 1)])
+            for share in (0.5, 0.9, 0.95, 0.99)
         )
-        return cls(int(values.size), p50, p90, p99, int(values[-1]))
+        return cls(int(values.size), p50, p90, p95, p99, int(values[-1]))
 
     def to_json(self) -> dict[str, int]:
         """Return plain JSON values."""
@@ -44,6 +46,7 @@ class Distribution(NamedTuple):
             "count": self.count,
             "p50_ns": self.p50_ns,
             "p90_ns": self.p90_ns,
+            "p95_ns": self.p95_ns,
             "p99_ns": self.p99_ns,
             "max_ns": self.max_ns,
         }

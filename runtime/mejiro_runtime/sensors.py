@@ -42,8 +42,9 @@ THROTTLED_NOW = {
 }
 SINCE_START = 16
 _PROGRAMS = ("usr/bin/vcgencmd", "opt/vc/bin/vcgencmd")
-# The rail that feeds a Jetson's module, by board.
-_INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "VIN_SYS_5V0")
+# The rail that feeds a Jetson's module, by board. AGX modules measure none that feeds all: their
+# VIN_SYS_5V0 is that of the inputs and outputs, beside those of CPU and GPU.
+_INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
 _PMIC = re.compile(r"^\s*(\w+)_([AV])(?:\s+\w+\(\d+\))?=([0-9.]+)[AV]\s*$", re.MULTILINE)
 
 

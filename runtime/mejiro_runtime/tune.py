@@ -18,6 +18,7 @@ from mejiro_runtime.bundle import Bundle
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError, UsageError
 from mejiro_runtime.intervals import Ratio, median_ratio
+from mejiro_runtime.jetson import has_nvidia_gpu
 from mejiro_runtime.model import Model, open_model
 from mejiro_runtime.selection import choose_card, runnable_cards
 from mejiro_runtime.sources.synthetic import SyntheticSource
@@ -31,6 +32,7 @@ TRY_FRAMES, TRY_NS = 12, 400_000_000
 FINALISTS, WITHIN = 6, 1.6
 # Providers of ONNX Runtime that are tried besides its own; those of LiteRT are what is installed.
 PROVIDERS = ("cuda", "openvino", "xnnpack")
+GPU_PROVIDERS = ("tensorrt", "cpu")  # with an NVIDIA GPU; a Jetson's default is not the CPU
 
 
 class Way(NamedTuple):
@@ -162,7 +164,7 @@ def ways_of(card: ArtifactCard) -> list[Way]:
     module = BACKENDS[backend_for(card.format)].load()
     others = [name for name in module.installed()[1:] if name != "tensorflow"]
     if backend_for(card.format) == "onnxruntime":
-        others = list(PROVIDERS)
+        others = [*(GPU_PROVIDERS if has_nvidia_gpu() else ()), *PROVIDERS]
     most = default_threads()
     counts = sorted({count for count in (1, 2, 4, most) if count <= most}, reverse=True)
     return [Way(card, variant, count) for variant in ("", *others) for count in counts]

@@ -82,6 +82,7 @@ def test_a_report_is_plain_json() -> None:
         "count": 1,
         "p50_ns": 30,
         "p90_ns": 30,
+        "p95_ns": 30,
         "p99_ns": 30,
         "max_ns": 30,
     }

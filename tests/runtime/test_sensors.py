@@ -155,6 +155,16 @@ def test_a_jetson_tells_its_power_by_rail(put: Put, tmp_path: Path) -> None:
     assert reading.power_watts == 7.0  # the input, which feeds the other
 
 
+def test_the_rails_of_an_agx_module_add_up(put: Put, tmp_path: Path) -> None:
+    rails = {"VDD_GPU_SOC": 1000, "VDD_CPU_CV": 500, "VIN_SYS_5V0": 800}
+    put("sys/class/hwmon/hwmon1/name", "ina3221")
+    for channel, (label, ampere) in enumerate(rails.items(), start=1):
+        put(f"sys/class/hwmon/hwmon1/in{channel}_label", label)
+        put(f"sys/class/hwmon/hwmon1/in{channel}_input", "5000")
+        put(f"sys/class/hwmon/hwmon1/curr{channel}_input", str(ampere))
+    assert read_sensors(tmp_path).power_watts == pytest.approx(11.5)
+
+
 def test_a_pi_5_tells_the_sum_of_its_rails(firmware, tmp_path: Path) -> None:
     firmware(throttled="throttled=0x0", pmic=PMIC)
     reading = read_sensors(tmp_path)

@@ -86,7 +86,7 @@ def test_files_take_turns(colour_model: Any, monkeypatch: pytest.MonkeyPatch) ->
         assert options == {"backend": None, "threads": 2}
         return runners[path]
 
-    monkeypatch.setattr("mejiro.race.open_model", opened)
+    monkeypatch.setattr("mejiro_runtime.race.open_model", opened)
     done: list[tuple[int, int]] = []
     conditions = Conditions(rounds=4, frames=2, threads=2)
     paces = race(artifacts, conditions, on_progress=lambda *counts: done.append(counts))
@@ -115,7 +115,7 @@ def test_threads_find_their_places_before_a_turn_counts(
     monkeypatch.setattr("mejiro_runtime.turns.perf_counter_ns", lambda: now[0])
     monkeypatch.setattr("mejiro_runtime.turns.SETTLE_NS", 30_000_000)
     artifact = colour_model("one")
-    monkeypatch.setattr("mejiro.race.open_model", lambda *_, **__: Settling("one", 100, []))
+    monkeypatch.setattr("mejiro_runtime.race.open_model", lambda *_, **__: Settling("one", 100, []))
     (pace,) = race([artifact], Conditions(rounds=2, frames=4))
     assert len(pace.label_ns) == 2
     assert len(ran) == (1 + 2) * (30 + 4)  # one round warms up
@@ -128,7 +128,7 @@ def test_files_are_opened_anew(colour_model: Any, monkeypatch: pytest.MonkeyPatc
         opened.append(Runner(card.file, 100 * (1 + len(opened)), []))
         return opened[-1]
 
-    monkeypatch.setattr("mejiro.race.open_model", open_one)
+    monkeypatch.setattr("mejiro_runtime.race.open_model", open_one)
     done: list[tuple[int, int]] = []
     conditions = Conditions(rounds=2, frames=1, openings=2)
     artifacts = [colour_model("one"), colour_model("two")]

@@ -9,6 +9,7 @@ __all__ = [
     "DataError",
     "DeployError",
     "ExportError",
+    "FleetError",
     "MejiroError",
     "MissingPackage",
     "PruneError",
@@ -34,6 +35,10 @@ class WeightsError(MejiroError):
 
 class ExportError(MejiroError):
     """Report a model that a converter cannot take, or a file it wrote that is not as promised."""
+
+
+class FleetError(MejiroError):
+    """Report the devices of a fleet for which something did not succeed."""
 
 
 class PruneError(MejiroError):

@@ -1,9 +1,10 @@
 """Run ONNX files through ONNX Runtime.
 
-Variants of a request: one of `PROVIDERS`, or a provider's full name, or ``unoptimized`` (the CPU
-without fused kernels: the same arithmetic by other code, for comparison). The provider asked for is
-the one that runs, or the model is refused: ONNX Runtime's own quiet change to the CPU is
-detected and reported.
+Variants of a request: one of `providers.PROVIDERS`, or a provider's full name, or ``unoptimized``
+(the CPU without fused kernels: the same arithmetic by other code, for comparison), or ``gpu``
+(TensorRT, else CUDA; what a Jetson takes unless told otherwise). The provider asked for is the one
+that runs, or the model is refused: ONNX Runtime's own quiet change to the CPU is detected and
+reported, of a whole model and of single nodes.
 """
 
 from __future__ import annotations
@@ -13,27 +14,30 @@ import importlib.util
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest
+from mejiro_runtime.backends.providers import (
+    CPU,
+    CUDA,
+    ON_GPU,
+    TENSORRT,
+    absent,
+    describe,
+    judge,
+    provider_list,
+    refuse_or_explain,
+    wanted_providers,
+)
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 from mejiro_runtime.preprocess import Quantization, TensorInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CPU = "CPUExecutionProvider"
-PROVIDERS = {
-    "cpu": CPU,
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "xnnpack": "XnnpackExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
-    "unoptimized": CPU,
-}
 # Distributions that all bring the module `onnxruntime`.
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _DTYPES = {
@@ -71,11 +75,21 @@ def choose(request: BackendRequest) -> tuple[str, str | None]:
     return "onnxruntime", None
 
 
+class _Opened(NamedTuple):
+    """Hold a session, its tensors, what runs it, and why that is not what was asked for."""
+
+    session: Any
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    accelerator: str
+    complaint: str | None
+
+
 class OnnxRuntimeBackend:
     """Run an ONNX file; see `Backend`."""
 
     def __init__(self, path: Path, request: BackendRequest) -> None:
-        engine, fallback = choose(request)
+        engine, _ = choose(request)
         try:
             ort = importlib.import_module("onnxruntime")
         except ImportError as error:
@@ -83,67 +97,23 @@ class OnnxRuntimeBackend:
                 f"onnxruntime {version_of(engine)} is installed but cannot be imported: {error}; "
                 "install it again for this Python and numpy"
             ) from error
-        provider, fallback = self._choose_provider(ort, request)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = request.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what it would log of an error, the exception says too
-        if request.variant == "unoptimized":
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        providers = [provider] if provider == CPU else [provider, CPU]
-        try:
-            # Its Python part would print to standard output and try once more on the CPU;
-            # older versions do so whatever they are told.
-            with redirect_stdout(StringIO()):
-                session = ort.InferenceSession(
-                    str(path), options, providers=providers, enable_fallback=0
-                )
-            self.inputs = tuple(_describe(value) for value in session.get_inputs())
-            stated = _output_quantization(session.get_modelmeta().custom_metadata_map)
-            self.outputs = tuple(_describe(value, stated) for value in session.get_outputs())
-        except Exception as error:  # its exceptions share no base of their own
-            reason = str(error).strip().splitlines()
-            raise ModelError(
-                f"{path} is not an ONNX model that onnxruntime {ort.__version__} can load: "
-                f"{reason[0] if reason else type(error).__name__}"
-            ) from error
-        session.disable_fallback()
-        used = session.get_providers()[0]
-        if used != provider:
-            fallback = self._refuse_or_explain(
-                request, f"{provider} could not be started, ONNX Runtime took {used}"
-            )
-        self._session = session
+        opened, fallback = _open_as_asked(ort, path, request)
+        self.inputs, self.outputs = opened.inputs, opened.outputs
+        self._session = opened.session
         self._input_names = [value.name for value in self.inputs]
         self._output_names = [value.name for value in self.outputs]
         self._last: dict[str, NDArray[Any]] = {}
         self._own: NDArray[Any] | None = None
+        without = " without fusion" if request.variant == "unoptimized" else ""
         self.info = BackendInfo(
             name="onnxruntime",
             engine=engine,
             version=str(ort.__version__),
-            accelerator=f"{used} without fusion" if request.variant == "unoptimized" else used,
+            accelerator=opened.accelerator + without,
             threads=request.threads,
             requested=str(request),
             fallback=fallback,
         )
-
-    def _choose_provider(self, ort: Any, request: BackendRequest) -> tuple[str, str | None]:
-        """Return the provider to ask for, and why it is not the one requested, or None."""
-        wanted = PROVIDERS.get(request.variant.lower(), request.variant) or CPU
-        available = ort.get_available_providers()
-        if wanted in available:
-            return wanted, None
-        reason = f"{wanted} is not in this onnxruntime, which has {', '.join(available)}"
-        return CPU, self._refuse_or_explain(request, reason)
-
-    @staticmethod
-    def _refuse_or_explain(request: BackendRequest, reason: str) -> str:
-        if not request.allow_fallback:
-            raise BackendError(
-                f"{reason}; install an onnxruntime that has it, or pass --allow-fallback"
-            )
-        return reason
 
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
@@ -175,6 +145,104 @@ class OnnxRuntimeBackend:
         """See `Backend.close`."""
         self._session = None
         self._last = {}
+
+
+def _open_as_asked(ort: Any, path: Path, request: BackendRequest) -> tuple[_Opened, str | None]:
+    """Open `path` on the first provider that satisfies `request`, and say what is amiss if none.
+
+    Where a fallback is allowed, it is the first session that started at all, else the CPU's.
+    """
+    available = ort.get_available_providers()
+    reasons: list[str] = []
+    usable: _Opened | None = None
+    candidates = wanted_providers(request)
+    for provider in candidates:
+        if provider not in available:
+            reasons.append(absent(provider, available))
+            continue
+        try:
+            opened = _open_on(ort, path, request, provider)
+        except ModelError as error:
+            if provider not in ON_GPU:
+                raise
+            reasons.append(f"{provider} cannot run it: {error}")
+            continue
+        if opened.complaint is None:
+            return opened, None
+        reasons.append(opened.complaint)
+        usable = usable or opened
+    fallback = refuse_or_explain(request, reasons)
+    return usable or _open_on_next(ort, path, request, candidates[0]), fallback
+
+
+def _open_on_next(ort: Any, path: Path, request: BackendRequest, refused: str) -> _Opened:
+    """Open `path` where a fallback is allowed: on CUDA in TensorRT's place, else on the CPU."""
+    if refused == TENSORRT and CUDA in ort.get_available_providers():
+        try:
+            return _open_on(ort, path, request, CUDA)
+        except ModelError:
+            pass  # the CPU may still run it, or say what is wrong with the file
+    return _open_on(ort, path, request, CPU)
+
+
+def _open_on(ort: Any, path: Path, request: BackendRequest, provider: str) -> _Opened:
+    """Open `path` on `provider` and see what runs there; ModelError if it cannot be loaded."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = request.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it would log of an error, the exception says too
+    if request.variant == "unoptimized":
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if provider == CPU:
+        session, inputs, outputs = _start(ort, path, options, [CPU])
+        return _Opened(session, inputs, outputs, CPU, None)
+    from mejiro_runtime.backends.placement import Watch  # the CPU's start need not pay for it
+
+    listed = provider_list(provider, ort.get_available_providers(), path, str(ort.__version__))
+    with Watch(ort, options) as watch:
+        session, inputs, outputs = _start(ort, path, options, listed)
+        used = session.get_providers()[0]
+        if used != provider:
+            complaint = f"{provider} could not be started, ONNX Runtime took {used}"
+            return _Opened(session, inputs, outputs, used, complaint)
+        try:
+            placement = watch.read(session, lambda: session.run(None, _zeros(inputs)))
+        except Exception as error:  # its exceptions share no base of their own
+            raise ModelError(f"{provider} failed to run {path}: {_reason(error)}") from error
+    accelerator = describe(provider, placement)
+    return _Opened(session, inputs, outputs, accelerator, judge(provider, placement))
+
+
+def _start(
+    ort: Any, path: Path, options: Any, listed: list[Any]
+) -> tuple[Any, tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
+    """Return a session of the file `path`, its inputs and its outputs."""
+    try:
+        # Its Python part would print to standard output and try once more on the CPU;
+        # older versions do so whatever they are told.
+        with redirect_stdout(StringIO()):
+            session = ort.InferenceSession(str(path), options, providers=listed, enable_fallback=0)
+        session.disable_fallback()
+        inputs = tuple(_describe(value) for value in session.get_inputs())
+        stated = _output_quantization(session.get_modelmeta().custom_metadata_map)
+        return session, inputs, tuple(_describe(value, stated) for value in session.get_outputs())
+    except Exception as error:  # its exceptions share no base of their own
+        raise ModelError(
+            f"{path} is not an ONNX model that onnxruntime {ort.__version__} can load: "
+            f"{_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _zeros(inputs: tuple[TensorInfo, ...]) -> dict[str, NDArray[Any]]:
+    return {
+        value.name: np.zeros([max(1, size) for size in value.shape], dtype=value.dtype)
+        for value in inputs
+    }
 
 
 def _output_quantization(metadata_map: dict[str, str]) -> Quantization | None:

@@ -18,12 +18,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mejiro_runtime import jetson
 from mejiro_runtime.backends.protocol import BackendRequest
 from mejiro_runtime.card import Precision
 from mejiro_runtime.errors import ModelError
 from mejiro_runtime.files import write_json
 
 TIMEOUT_S = 120
+BUILD_TIMEOUT_S = 1800  # the first run with TensorRT builds an engine
+_BUILDING = ("gpu", "tensorrt", "tensorrtexecutionprovider")
 REFUSED = 65  # the child's exit code when the engine refused the file; sysexits.h: EX_DATAERR
 # The child imports from where this process does. `python -m` would look into the working folder
 # first, and that may be a stranger's bundle with a json.py in it.
@@ -120,11 +123,18 @@ def _read_verdict(cache: Path, engine: str, version: str) -> Verdict | None:
         return None
 
 
+def patience_s(request: BackendRequest) -> int:
+    """Return the seconds that an engine gets for its first answer."""
+    default = request.name == "onnxruntime" and not request.variant and jetson.is_jetson()
+    return BUILD_TIMEOUT_S if default or request.variant.lower() in _BUILDING else TIMEOUT_S
+
+
 def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) -> Verdict:
     # These cost milliseconds, and most starts find a verdict in the cache.
     import signal
     import subprocess
 
+    timeout_s = patience_s(request)
     command = [sys.executable, "-c", _CHILD, "\n".join(sys.path)]
     command += [str(path), str(request), str(request.threads)]
     try:
@@ -133,11 +143,11 @@ def _try_engine(path: Path, request: BackendRequest, engine: str, version: str) 
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Verdict(engine, version, False, f"gave no answer in {TIMEOUT_S} s")
+        return Verdict(engine, version, False, f"gave no answer in {timeout_s} s")
     except OSError as error:
         return Verdict(engine, version, False, f"could not be tried ({error})")
     # 132 and 139 are how a shell, or an emulator, reports the same signals.

@@ -38,6 +38,9 @@ def _print_device(found: dict[str, Any]) -> None:
     device = found["device"]
     write(f"mejiro-runtime {found['runtime']}, Python {device['python']}")
     write(f"  {device['board'] or device['machine']}: {device['cpu']}, {device['cpus']} CPUs")
+    if board := found["jetson"]:
+        release, jetpack = board["l4t"] or "unknown", board["jetpack"] or "unknown"
+        write(f"  Jetson Linux {release}, JetPack {jetpack}")
     for name, engines in found["engines"].items():
         text = ", ".join(f"{key} {value}" for key, value in engines.items()) or "not installed"
         write(f"  {name}: {text}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mejiro_runtime import telemetry
+from mejiro_runtime import jetson, telemetry
 from mejiro_runtime.errors import MissingPackage, UsageError
 from mejiro_runtime.sources.capture import CaptureSource, time_limits
 from mejiro_runtime.sources.options import positive, size, split
@@ -45,12 +45,15 @@ def open_gstreamer(pipeline: str) -> CaptureSource:
 def require_gstreamer(cv2: Any) -> None:
     """Raise MissingPackage for an OpenCV without GStreamer, as those from PyPI are."""
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
+        # Ubuntu's own python3-opencv of JetPack 6 is 4.5, older than what is needed here.
+        packages = "python3-opencv gstreamer1.0-plugins-good"
+        if jetson.is_jetson():
+            packages = "libopencv-python; pip install 'numpy<2'"
         raise MissingPackage(
             "an OpenCV built with GStreamer",
             purpose="a GStreamer pipeline",
-            install="pip uninstall opencv-python-headless; "
-            "sudo apt install python3-opencv gstreamer1.0-plugins-good; the environment needs "
-            "`python3 -m venv --system-site-packages`",
+            install=f"pip uninstall opencv-python-headless; sudo apt install {packages}; "
+            "the environment needs `python3 -m venv --system-site-packages`",
         )
 
 

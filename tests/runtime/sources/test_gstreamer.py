@@ -65,6 +65,13 @@ def test_an_opencv_without_gstreamer_says_what_to_install(asked: dict[str, Any])
         open_source("gstreamer:videotestsrc").__enter__()
 
 
+def test_on_a_jetson_the_opencv_of_jetpack_is_named(asked: dict[str, Any], monkeypatch) -> None:
+    asked["built"] = "NO"
+    monkeypatch.setattr(gstreamer.jetson, "is_jetson", lambda: True)
+    with pytest.raises(MissingPackage, match="apt install libopencv-python; pip install 'numpy<2'"):
+        open_source("gstreamer:nvarguscamerasrc").__enter__()
+
+
 def test_the_installed_opencv_is_told_apart(cv2) -> None:
     lines = [line for line in cv2.getBuildInformation().splitlines() if "GStreamer:" in line]
     if lines and "YES" in lines[0]:

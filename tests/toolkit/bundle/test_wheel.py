@@ -16,7 +16,7 @@ from mejiro.errors import MejiroError
 
 def test_the_wheel_holds_the_imported_runtime_and_a_true_record(tmp_path):
     wheel = write_runtime_wheel(tmp_path)
-    assert wheel.stat().st_size <= 240_000
+    assert wheel.stat().st_size <= 180_000
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         assert archive.testzip() is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +17,7 @@ from mejiro.cli.pruning import speed_words
 from mejiro.model import FloatModel
 from mejiro.prune.clock import FileClock
 from mejiro.quality.gains import FileGain
-from mejiro.race import Pace, Ratio
+from mejiro.race import Conditions, Pace, Ratio
 from mejiro.tensorflow import load_keras
 from mejiro.zoo import load_float_model, save_float_model
 from mejiro_runtime.card import Scores
@@ -129,6 +132,37 @@ def test_channels_by_a_clock_in_words(
     assert model.get_layer("project").kernel.shape[-1] < 12
 
 
+def test_channels_by_the_clock_of_a_device(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = []
+
+    def remote_race(url: str) -> Any:
+        connected.append(url)
+
+        def run(files: Any, conditions: Conditions) -> Any:
+            rounds = conditions.rounds * conditions.openings
+            sizes = [file.stat().st_size for file in files]  # a smaller file takes less time
+            paces = [
+                Pace(file.name, (size,) * rounds, (size,) * rounds, "a device's engine").to_json()
+                for file, size in zip(files, sizes, strict=True)
+            ]
+            return {"device": {}, "paces": paces}
+
+        return run
+
+    module = ModuleType("mejiro.deploy")
+    module.remote_race = remote_race  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mejiro.deploy", module)
+    words = ["prune", str(folder / "network"), "--method", "channel", "--macs", "0.8"]
+    words += ["--on", "ssh://pi@kitchen", "--multiple", "4", "--no-measure"]
+    assert main([*words, "--out", str(tmp_path / "narrow")]) == 0
+    assert connected == ["ssh://pi@kitchen"]
+    record = json.loads((tmp_path / "narrow" / "pruning.json").read_text())
+    assert record["timing"]["engine"] == "a device's engine"
+    assert record["settings"]["on"] == "ssh://pi@kitchen"
+
+
 def test_a_pattern_at_once_and_in_words(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,6 +204,11 @@ def test_pictures_without_its_classes_have_no_labels(
         (["--method", "channel"], "needs one of --macs, --params or --latency"),
         (["--method", "channel", "--macs", "0.5", "--params", "0.5"], "found --macs, --params"),
         (["--method", "channel", "--latency", "0.5", "--clock", "off"], "is aimed at by the clock"),
+        (
+            ["--method", "channel", "--macs", "0.5", "--clock", "off", "--on", "ssh://a"],
+            "--on says",
+        ),
+        (["--macs", "0.5", "--on", "ssh://a"], "goes with --method channel"),
         (["--method", "channel", "--macs", "0.5", "--importance", "taylor"], "with labels"),
         (["--method", "channel", "--macs", "0.5", "--steps", "2"], "are trained in between"),
     ],

@@ -10,6 +10,7 @@ from mejiro.errors import MejiroError, UsageError
 from mejiro.export.recipe import (
     Calibration,
     Choice,
+    Engine,
     Method,
     Recipe,
     Scheme,
@@ -31,7 +32,7 @@ recipes = st.builds(
         choice=st.sampled_from(Choice),
     ),
     symmetric=st.booleans(),
-)
+) | st.just(Recipe(symmetric=True, engine=Engine.TENSORRT))
 
 
 @given(recipes)
@@ -66,6 +67,8 @@ def test_an_empty_file_is_int8_by_minimum_and_maximum():
         ("default = 'int4'", "'default' must be one of int8, int16x8, float16, float"),
         ("default = 8", "'default' must be str, found int"),
         ("defalt = 'int8'", "unknown fields: 'defalt'"),
+        ("engine = 'tensorrt'", 'needs activations = "symmetric"'),
+        ("engine = 'openvino'", "must be one of any, tensorrt"),
         ("activations = 'both'", "must be one of symmetric, asymmetric"),
         ("layers = 'float'", "'layers' must be dict, found str"),
         ("[layers]\nstem = 'int2'", r"\[layers\]: 'stem' must be one of"),

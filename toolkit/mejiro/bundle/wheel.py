@@ -1,7 +1,8 @@
 """Pack the installed runtime into a wheel again, so that a bundle can carry it.
 
 The wheel is made from the very modules that scored the artifacts, whether they were installed
-from a wheel or in editable mode; no build tool and no network take part. The format is that of
+from a wheel or in editable mode; no build tool and no network take part. Docstrings and comments
+stay here: see `mejiro.bundle.slim`. The format is that of
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import mejiro_runtime
 from mejiro.bundle.archive import write_zip
+from mejiro.bundle.slim import slim_source
 from mejiro.errors import MejiroError
 from mejiro_runtime._version import __version__
 
@@ -42,7 +44,7 @@ def write_runtime_wheel(folder: Path) -> Path:
         )
     root = Path(mejiro_runtime.__file__).parent
     members = {
-        f"{root.name}/{path.relative_to(root).as_posix()}": path.read_bytes()
+        f"{root.name}/{path.relative_to(root).as_posix()}": _content(path)
         for path in sorted(root.rglob("*"))
         if path.suffix in _SUFFIXES and path.is_file()
     }
@@ -61,6 +63,12 @@ def write_runtime_wheel(folder: Path) -> Path:
     path = folder / f"mejiro_runtime-{__version__}-{_TAG}.whl"
     write_zip(path, members)
     return path
+
+
+def _content(path: Path) -> bytes:
+    """Return what the wheel holds of a file."""
+    data = path.read_bytes()
+    return slim_source(data.decode("utf-8")).encode("utf-8") if path.suffix == ".py" else data
 
 
 def _digest(data: bytes) -> str:

@@ -35,6 +35,7 @@ COMMANDS = {
     "targets": "mejiro.cli.targets",
     "deploy": "mejiro.cli.deploy",
     "device": "mejiro.cli.device",
+    "fleet": "mejiro.cli.fleet",
     "demo": "mejiro.cli.demo",
     "doctor": "mejiro.cli.doctor",
     "completion": "mejiro.cli.completion",

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mejiro.cli import options
+from mejiro.cli.comparing_devices import are_reports, compare_devices
 from mejiro.cli.console import note, print_json, print_table, progress, say
 from mejiro.data.folders import labelled_pictures
 from mejiro.errors import UsageError
@@ -25,7 +26,7 @@ PAGE_NAME, JSON_NAME = "comparison.html", "comparison.json"
 
 @click.command()
 @click.argument("artifacts", nargs=-1, required=True, type=options.PATH)
-@click.option("--data", type=options.PATH, required=True, help="Folders of pictures, by class.")
+@click.option("--data", type=options.PATH, help="Folders of pictures, by class.")
 @click.option("--out", type=options.PATH, help=f"A folder for {PAGE_NAME} and {JSON_NAME}.")
 @click.option(
     "--rounds",
@@ -38,22 +39,33 @@ PAGE_NAME, JSON_NAME = "comparison.html", "comparison.json"
 @options.as_json
 def compare(
     artifacts: tuple[Path, ...],
-    data: Path,
+    data: Path | None,
     out: Path | None,
     rounds: int,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Weigh ARTIFACTS by accuracy, latency, size and multiply-adds.
+    """Weigh ARTIFACTS by accuracy, latency, size and multiply-adds; or devices by their reports.
 
     Each file is scored on the pictures in DATA and timed on this machine, by turns with the
     others. A file is dominated if another is as accurate, not slower beyond what chance does and
     not larger, and better in one of these.
 
+    Reports, the .json files that `mejiro-run bench --json` wrote on devices, are set side by side
+    as they are; nothing is run for them.
+
     \b
-    Example:
+    Examples:
       mejiro compare build/*.tflite build/*.onnx --data labelled --out comparison
+      mejiro compare kitchen.json cellar.json
     """
+    if are_reports(artifacts):
+        if data is not None or out is not None:
+            raise UsageError("reports of devices are shown as they are; leave --data and --out out")
+        compare_devices(artifacts, as_json=as_json)
+        return
+    if data is None:
+        raise UsageError("model files are compared on pictures; give some with --data DIR")
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder to write to")
     opened = [Artifact.open_classifier(path) for path in artifacts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from mejiro.cli.console import note, print_table, say
+from mejiro.cli.console import Reporter, note, print_table, say
 from mejiro.cli.pruning import Method, Outcome, Request, tell_gains
 from mejiro.errors import UsageError
 from mejiro.model import FloatModel
-from mejiro.prune.clock import Clock, FileClock
+from mejiro.prune.clock import Clock, FileClock, RemoteClock, RemoteRace
 from mejiro.prune.count import Measure
 from mejiro.prune.importance import Criterion
 from mejiro.prune.options import ChannelOptions, Target
@@ -34,7 +35,12 @@ _OPTIONS = (
     click.option(
         "--latency",
         type=_SHARE,
-        help="channel: share of the time from frame to label to keep, measured on this machine.",
+        help="channel: share of the time from frame to label to keep, measured here or --on URL.",
+    ),
+    click.option(
+        "--on",
+        metavar="URL",
+        help="channel: time on this device, such as ssh://pi@kitchen.local, not on this machine.",
     ),
     click.option(
         "--clock",
@@ -57,7 +63,7 @@ _OPTIONS = (
         help=f"channel: cut in so many steps, with training in between; default: {STEPS}.",
     ),
 )
-_NAMES = ("macs", "params", "latency", "clock", "importance", "multiple", "steps")
+_NAMES = ("macs", "params", "latency", "on", "clock", "importance", "multiple", "steps")
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Asked:
     options: ChannelOptions
     clock: Precision | None
     steps: int | None
+    on: str | None = None
 
 
 def channel_settings(options: Mapping[str, Any]) -> Asked:
@@ -83,6 +90,8 @@ def channel_settings(options: Mapping[str, Any]) -> Asked:
     clock = options["clock"] or Precision.INT8.value
     if measure is Measure.LATENCY and clock == NO_CLOCK:
         raise UsageError("--latency is aimed at by the clock; leave --clock off out, or use --macs")
+    if options["on"] is not None and clock == NO_CLOCK:
+        raise UsageError("--on says where the clock is; leave --clock off out, or --on")
     importance = options["importance"] or LEAST_SQUARES
     return Asked(
         target=Target(share, measure),
@@ -92,6 +101,34 @@ def channel_settings(options: Mapping[str, Any]) -> Asked:
         ),
         clock=None if clock == NO_CLOCK else Precision(clock),
         steps=options["steps"],
+        on=options["on"],
+    )
+
+
+def remote_race(url: str) -> RemoteRace:
+    """Return what races files on the device at `url`: ``mejiro.deploy.remote_race(url)``.
+
+    This is the only place where pruning meets devices.
+    """
+    try:
+        connect = importlib.import_module("mejiro.deploy").remote_race
+    except (ImportError, AttributeError):
+        raise UsageError("this mejiro cannot reach devices; leave --on out") from None
+    race: RemoteRace = connect(url)
+    return race
+
+
+def _clock(asked: Asked, shown: Reporter) -> Clock | None:
+    if asked.clock is None:
+        return None
+    if asked.on is None:
+        return FileClock(asked.clock, on_stage=shown.stage, on_progress=shown.advance)
+    return RemoteClock(
+        remote_race(asked.on),
+        asked.on,
+        asked.clock,
+        on_stage=shown.stage,
+        on_progress=shown.advance,
     )
 
 
@@ -111,10 +148,7 @@ def _prune(request: Request) -> Outcome:
     if request.pictures is not None:
         steps = asked.steps or min(STEPS, request.training.epochs)
         recovery = Recovery(request.pictures, request.training, steps)
-    clock: Clock | None = None
-    if asked.clock is not None:
-        shown = request.shown
-        clock = FileClock(asked.clock, on_stage=shown.stage, on_progress=shown.advance)
+    clock = _clock(asked, request.shown)
     pruned, record = prune_channels(
         request.model,
         asked.target,
@@ -132,6 +166,7 @@ def _prune(request: Request) -> Outcome:
             "measure": asked.target.measure.value,
             "share": asked.target.share,
             "clock": None if asked.clock is None else asked.clock.value,
+            **({} if asked.on is None else {"on": asked.on}),
             "importance": LEAST_SQUARES if criterion is None else criterion.value,
             "multiple": asked.options.multiple,
         },

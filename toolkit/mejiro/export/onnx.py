@@ -23,7 +23,8 @@ from mejiro.export.qdq import (
     move_activations_to_uint8,
 )
 from mejiro.export.quiet import quietly
-from mejiro.export.recipe import Recipe
+from mejiro.export.recipe import Engine, Recipe
+from mejiro.export.tensorrt import check_tensorrt, fit_tensorrt
 from mejiro.export.translate import translate
 from mejiro.model import FloatModel
 from mejiro_runtime.card import Precision
@@ -61,6 +62,7 @@ def convert_from_tflite(
 
     if recipe is not None:
         _refuse_inexpressible(data)
+    for_tensorrt = recipe is not None and recipe.engine is Engine.TENSORRT
 
     with quietly(f"converting {model.name} to ONNX {precision.value}"):
         proto = translate(data, OPSET)
@@ -74,10 +76,13 @@ def convert_from_tflite(
         proto = onnxslim.slim(proto)
         if precision is Precision.FP16:
             _store_weights_as_float16(proto)
+        if for_tensorrt:
+            fit_tensorrt(proto)
+            check_tensorrt(proto, model.name)
         _finish(proto)
         onnx.checker.check_model(proto, full_check=True)
         written: bytes = proto.SerializeToString(deterministic=True)
-    check_onnx(written, model, precision, head, mixed=recipe is not None)
+    check_onnx(written, model, precision, head, mixed=recipe is not None, tensorrt=for_tensorrt)
     return written
 
 

@@ -28,12 +28,14 @@ def check_onnx(
     head: LinearHead | None = None,
     *,
     mixed: bool = False,
+    tensorrt: bool = False,
 ) -> None:
     """Raise ExportError unless ONNX Runtime opens the file and it is as promised.
 
     Promised are one input of uint8 pixels, one row of scores and the float32 features of `head`,
     batch norms folded away, and for INT8 weights as int8 by channel, the exact quantization of
-    the input, and, unless it is `mixed`, no operator on floats but the final softmax.
+    the input, and, unless it is `mixed`, no operator on floats but the final softmax. A file for
+    `tensorrt` reads its pixels by arithmetic on floats instead.
     """
     import onnx
 
@@ -42,7 +44,7 @@ def check_onnx(
     _check_folding(proto, model)
     if precision is Precision.INT8:
         graph = _Graph(proto)
-        _check_input_quantization(graph, model)
+        _check_input_quantization(graph, model, tensorrt=tensorrt)
         for node in proto.graph.node if not mixed else ():
             _check_int8_node(graph, node)
 
@@ -126,7 +128,7 @@ def _check_folding(proto: Any, model: FloatModel) -> None:
             )
 
 
-def _check_input_quantization(graph: _Graph, model: FloatModel) -> None:
+def _check_input_quantization(graph: _Graph, model: FloatModel, *, tensorrt: bool) -> None:
     """Raise ExportError unless pixels are read by exactly the model's normalization."""
     name = graph.input
     users = graph.users.get(name, [])
@@ -134,6 +136,9 @@ def _check_input_quantization(graph: _Graph, model: FloatModel) -> None:
         name = users[0].output[0]
         users = graph.users.get(name, [])
     promised = exact_quantization(model.input) or Quantization(1.0, 0)
+    if tensorrt and [user.op_type for user in users] == ["Cast"]:
+        _check_input_arithmetic(graph, users[0], model, promised)
+        return
     for user in users:
         found = [graph.constants[key] for key in user.input[1:] if key in graph.constants]
         if (
@@ -145,6 +150,22 @@ def _check_input_quantization(graph: _Graph, model: FloatModel) -> None:
                 f"the converter reads the pixels of {model.name} through {user.op_type}, "
                 f"not through {promised}; use precision fp16"
             )
+
+
+def _check_input_arithmetic(
+    graph: _Graph, node: Any, model: FloatModel, promised: Quantization
+) -> None:
+    """Raise ExportError unless what follows the cast `node` computes the normalization."""
+    found = {"Sub": np.float32(0), "Mul": np.float32(1)}
+    while len(users := graph.users.get(node.output[0], [])) == 1 and users[0].op_type in found:
+        node = users[0]
+        found[node.op_type] = graph.constants[node.input[1]]
+    expected = {"Sub": np.float32(promised.zero_point), "Mul": np.float32(promised.scale)}
+    if not all(np.array_equal(found[kind], value) for kind, value in expected.items()):
+        raise ExportError(
+            f"the converter reads the pixels of {model.name} as (x - {found['Sub']}) * "
+            f"{found['Mul']}, not through {promised}; use precision fp16"
+        )
 
 
 def _check_int8_node(graph: _Graph, node: Any) -> None:

@@ -34,6 +34,13 @@ class Scheme(str, Enum):
     FLOAT = "float"
 
 
+class Engine(str, Enum):
+    """Name the engine that a file is written for; TensorRT's ONNX says some things otherwise."""
+
+    ANY = "any"
+    TENSORRT = "tensorrt"
+
+
 class Method(str, Enum):
     """Name how a tensor's range is chosen from the values it took."""
 
@@ -93,15 +100,21 @@ class Recipe:
     `default` is the scheme of layers that no rule names. `layers` are the rules, each a pattern
     of names and a scheme; the last rule that matches decides. `symmetric` keeps the zero point of
     int8 activations 0, as some engines want; the file's input is exempt, since its zero point is
-    the model's normalization.
+    the model's normalization. With `engine` TENSORRT, which needs symmetric ones, the ONNX file is
+    one that TensorRT takes whole: see `mejiro.export.tensorrt`.
     """
 
     default: Scheme = Scheme.INT8
     layers: tuple[tuple[str, Scheme], ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
     symmetric: bool = False
+    engine: Engine = Engine.ANY
 
     def __post_init__(self) -> None:
+        if self.engine is Engine.TENSORRT and not self.symmetric:
+            raise UsageError(
+                'engine = "tensorrt" needs activations = "symmetric"; add that to the recipe'
+            )
         if len(self.layers) > MAX_RULES:
             raise UsageError(f"a recipe has at most {MAX_RULES} rules, found {len(self.layers)}")
         patterns = [pattern for pattern, _ in self.layers]
@@ -135,9 +148,11 @@ class Recipe:
         }
         if self.calibration.method is Method.PERCENTILE:
             calibration["share"] = self.calibration.share
+        engine = {} if self.engine is Engine.ANY else {"engine": self.engine.value}
         return {
             "default": self.default.value,
             "activations": "symmetric" if self.symmetric else "asymmetric",
+            **engine,
             "calibration": calibration,
             "layers": {pattern: scheme.value for pattern, scheme in self.layers},
         }
@@ -158,6 +173,7 @@ class Recipe:
                 calibration=calibration,
                 symmetric=fields.choice("activations", _Activations.ASYMMETRIC)
                 is _Activations.SYMMETRIC,
+                engine=fields.choice("engine", Engine.ANY),
             )
             fields.finish()
         except SpecError as error:
@@ -167,7 +183,11 @@ class Recipe:
     def to_toml(self) -> str:
         """Return the recipe as a TOML document."""
         plain = self.to_json()
-        lines = [f"{key} = {_toml(plain[key])}" for key in ("default", "activations")]
+        lines = [
+            f"{key} = {_toml(plain[key])}"
+            for key in ("default", "activations", "engine")
+            if key in plain
+        ]
         for table in ("calibration", "layers"):
             if plain[table]:
                 lines += ["", f"[{table}]"]
