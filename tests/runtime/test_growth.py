@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.runtime.conftest import ColourBackend, simulated_card
 
 from mejiro_runtime.latency import LatencyRecorder
 from mejiro_runtime.model import Model
 from mejiro_runtime.pipeline import Pipeline, Policy
 from mejiro_runtime.sensors import read_sensors
 from mejiro_runtime.sources.synthetic import SyntheticSource
+from tests.runtime.conftest import ColourBackend, simulated_card
 
 WARM_FRAMES, FRAMES = 1_000, 12_000
 ALLOWED_BYTES = 2_000_000

@@ -17,6 +17,7 @@ from mejiro_agent.errors import AgentError
 from mejiro_agent.follow import follow_log
 from mejiro_agent.probe import free_bytes, probe, set_clock, temperature_celsius
 from mejiro_agent.programs import SERVICE_MARK, kill_marked
+from mejiro_agent.race import Scratch
 from mejiro_agent.root import Root, active, read_state, remove_unused, write_state
 from mejiro_agent.services import manager_of
 from mejiro_agent.session import Session
@@ -92,16 +93,16 @@ def call_begin(
     root = session.demand_lock()
     data, signed = manifest.encode(), _encoded(signature)
     who = check_signature(root, data, signed, _encoded(signers))
-    session.upload = Upload(root, data, sums.encode(), signed)
-    remove_unused(root, read_state(root), keep_part=session.upload.name)
-    return {**session.upload.begin(), "signed_by": who}
+    upload = session.upload = Upload(root, data, sums.encode(), signed)
+    remove_unused(root, read_state(root), keep_part=upload.name)
+    return {**upload.begin(), "signed_by": who}
 
 
 def call_finish(session: Session) -> dict[str, Any]:
     """Check all that arrived, and let the release appear."""
     session.demand_lock()
     upload = session.upload
-    if upload is None:
+    if not isinstance(upload, Upload):
         raise AgentError("no upload was begun")
     upload.close()
     if upload.failure is not None:
@@ -148,11 +149,42 @@ def call_bench(
     session: Session, release: str | None, words: Sequence[str], timeout_s: float
 ) -> dict[str, Any]:
     """Measure a release; None is the current one."""
-    name = release or active(read_state(session.root))["release"]
+    name = check_name(release or _current(session.root))
+    found = prepare.bench(session.root, session.reader, name, words, timeout_s)
+    return {"release": name, **found}
+
+
+def _current(root: Root) -> str:
+    """Return the release that runs; AgentError if there is none."""
+    name = active(read_state(root))["release"]
     if name is None:
         raise AgentError("nothing is deployed on this device; deploy a bundle first")
-    found = prepare.bench(session.root, session.reader, check_name(name), words, timeout_s)
-    return {"release": name, **found}
+    return str(name)
+
+
+def call_take(session: Session) -> None:
+    """Be ready to take in files for a race."""
+    root = session.demand_lock()
+    _current(root)
+    call_forget(session)
+    session.upload = Scratch(root)
+
+
+def call_race(
+    session: Session, names: Sequence[str], words: Sequence[str], timeout_s: float
+) -> dict[str, Any]:
+    """Let the files that were taken in race, by the engines of the current release."""
+    root = session.demand_lock()
+    if not isinstance(session.upload, Scratch):
+        raise AgentError("no files were taken in for a race")
+    return session.upload.race(root, session.reader, _current(root), names, words, timeout_s)
+
+
+def call_forget(session: Session) -> None:
+    """Remove what was taken in for a race."""
+    if isinstance(session.upload, Scratch):
+        session.upload.close()
+        session.upload = None
 
 
 def call_switch(session: Session, release: str, run: dict[str, Any] | None) -> dict[str, Any]:
@@ -266,6 +298,9 @@ CALLS: dict[str, Call] = {
     "tune": call_tune,
     "health": call_health,
     "bench": call_bench,
+    "take": call_take,
+    "race": call_race,
+    "forget": call_forget,
     "switch": call_switch,
     "confirm": call_confirm,
     "undo": call_undo,

@@ -87,7 +87,7 @@ def _call(root: Root, reader: Reader, release: str, words: Sequence[str], timeou
 def verify(root: Root, reader: Reader, release: str) -> dict[str, Any]:
     """Replay the golden frames; AgentError that names the first difference."""
     done = _call(root, reader, release, ["verify"], VERIFY_TIMEOUT_S)
-    value = _parse(done.output)
+    value = parse(done.output)
     if done.code == 0:
         return value
     for artifact in value.get("artifacts") or ():
@@ -104,7 +104,7 @@ def tune(root: Root, reader: Reader, release: str) -> dict[str, Any]:
     done = _call(root, reader, release, ["tune"], TUNE_TIMEOUT_S)
     if done.code != 0:
         return {"failed": done.reason}
-    value = _parse(done.output)
+    value = parse(done.output)
     return {"choice": value.get("choice") or value.get("chosen")}
 
 
@@ -128,13 +128,14 @@ def bench(
     AgentError if there is no report.
     """
     done = _call(root, reader, release, ["bench", *words], timeout_s)
-    value = _parse(done.output)
+    value = parse(done.output)
     if not value:
         raise AgentError(f"bench: {done.reason}")
     return {"report": value, "code": done.code}
 
 
-def _parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> dict[str, Any]:
+    """Return the JSON object that a program printed; an empty one if it printed none."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
+from typing import Any, Protocol
 
 from mejiro_agent import trial
 from mejiro_agent.errors import AgentError
 from mejiro_agent.programs import STEP_MARK, kill_marked
 from mejiro_agent.root import Root, make_folders, read_state, take_lock, write_whole
-from mejiro_agent.upload import Upload
 from mejiro_agent.wire import Frame, Reader, send
+
+
+class Receiver(Protocol):
+    """Take in files that the host sends; `failure` says what went wrong on the way."""
+
+    failure: str | None
+
+    def open_at(self, path: str, offset: int) -> None:
+        """Be ready to write the file `path` from `offset` on."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write the next piece."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
 
 
 class Session:
@@ -20,7 +37,7 @@ class Session:
     def __init__(self, reader: Reader, output: int, program: bytes) -> None:
         self.reader, self._output, self.program = reader, output, program
         self.root = Root.at("~/mejiro")
-        self.upload: Upload | None = None
+        self.upload: Receiver | None = None
         self._lock: int | None = None
 
     def send(self, **header: Any) -> None:

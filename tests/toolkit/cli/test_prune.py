@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -151,9 +149,7 @@ def test_channels_by_the_clock_of_a_device(
 
         return run
 
-    module = ModuleType("mejiro.deploy")
-    module.remote_race = remote_race  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "mejiro.deploy", module)
+    monkeypatch.setattr("mejiro.deploy.remote_race", remote_race)
     words = ["prune", str(folder / "network"), "--method", "channel", "--macs", "0.8"]
     words += ["--on", "ssh://pi@kitchen", "--multiple", "4", "--no-measure"]
     assert main([*words, "--out", str(tmp_path / "narrow")]) == 0

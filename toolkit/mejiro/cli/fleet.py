@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mejiro.cli import options
 from mejiro.cli.console import note, print_json, print_table, say
+from mejiro.cli.deploy import ssh_config as ssh_config_option
 from mejiro.cli.fleet_table import live_table
 from mejiro.errors import FleetError, UsageError
 from mejiro.fleet import FleetReport, Host, read_inventory, roll_out
@@ -84,17 +86,9 @@ def hosts(inventory: Path, group: str | None, as_json: bool) -> None:
     help="How many devices at once.",
 )
 @click.option("--report", type=options.PATH, help="A JSON file to write the report to.")
+@ssh_config_option
 @options.as_json
-def deploy(
-    bundle: Path,
-    inventory: Path,
-    group: str | None,
-    canary: int,
-    max_failures: int | None,
-    parallel: int,
-    report: Path | None,
-    as_json: bool,
-) -> None:
+def deploy(bundle: Path, inventory: Path, group: str | None, as_json: bool, **how: Any) -> None:
     """Deploy BUNDLE to all devices of an inventory, or to those of a group.
 
     A device that is away or fails does not hold up the others, and what succeeded is not undone
@@ -105,28 +99,30 @@ def deploy(
       mejiro fleet deploy cat-finder --inventory fleet.toml --canary 2 --max-failures 1
     """
     chosen = read_inventory(inventory).select(group)
-    if canary > len(chosen):
-        raise UsageError(f"--canary {canary} is more than the {len(chosen)} devices there are")
+    if how["canary"] > len(chosen):
+        raise UsageError(
+            f"--canary {how['canary']} is more than the {len(chosen)} devices there are"
+        )
     if not bundle.exists():
         raise UsageError(f"there is no bundle {bundle}; write one with `mejiro bundle`")
-    action = deploy_action(bundle)
+    action = deploy_action(bundle, ssh_config=how["ssh_config"])
     with live_table(chosen) as on_change:
         found = roll_out(
             chosen,
             action,
             canary=canary,
-            max_failures=max_failures,
-            parallel=parallel,
+            max_failures=how["max_failures"],
+            parallel=how["parallel"],
             on_change=on_change,
         )
-    if report is not None:
-        write_json(report, found.to_json())
+    if how["report"] is not None:
+        write_json(how["report"], found.to_json())
     if as_json:
         print_json(found.to_json())
     else:
         _print(found)
-        if report is not None:
-            note(f"report: {report}")
+        if how["report"] is not None:
+            note(f"report: {how['report']}")
     if not found.passed:
         raise FleetError(found.summary)
 

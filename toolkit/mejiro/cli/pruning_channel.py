@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,16 +105,10 @@ def channel_settings(options: Mapping[str, Any]) -> Asked:
 
 
 def remote_race(url: str) -> RemoteRace:
-    """Return what races files on the device at `url`: ``mejiro.deploy.remote_race(url)``.
+    """Return what races files on a device: the only place where pruning meets devices."""
+    from mejiro import deploy
 
-    This is the only place where pruning meets devices.
-    """
-    try:
-        connect = importlib.import_module("mejiro.deploy").remote_race
-    except (ImportError, AttributeError):
-        raise UsageError("this mejiro cannot reach devices; leave --on out") from None
-    race: RemoteRace = connect(url)
-    return race
+    return deploy.remote_race(url)
 
 
 def _clock(asked: Asked, shown: Reporter) -> Clock | None:

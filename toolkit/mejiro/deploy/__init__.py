@@ -13,6 +13,7 @@ from mejiro.deploy.device import (
 )
 from mejiro.deploy.options import Clock, DeployOptions, Manager, Progress, ServiceOptions, Step
 from mejiro.deploy.plan import Plan
+from mejiro.deploy.racing import race_on, remote_race
 from mejiro.deploy.steps import Deployment, deploy, plan_deploy
 from mejiro.deploy.url import DeviceUrl, parse_url
 
@@ -34,7 +35,9 @@ __all__ = [
     "deploy",
     "parse_url",
     "plan_deploy",
+    "race_on",
     "read_log",
+    "remote_race",
     "rollback",
     "status",
     "uninstall",

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from pathlib import Path
 
-from mejiro.errors import UsageError
+from mejiro.deploy import Connection, Deployment, DeployOptions, Progress, ServiceOptions, deploy
+from mejiro.fleet.inventory import Host, Variables
 from mejiro.fleet.roll_out import Action
 
-_MODULE, _FUNCTION = "mejiro.deploy", "deploy_host"
+
+def deploy_action(bundle: Path, *, ssh_config: Path | None = None) -> Action:
+    """Return the action that deploys `bundle` to a device, as its variables say."""
+
+    def act(host: Host, on_step: Callable[[str], None]) -> Deployment:
+        options = deploy_options(host.variables)
+
+        def tell(progress: Progress) -> None:
+            on_step(progress.step.value)
+
+        with Connection(host.url, root=host.variables.root, ssh_config=ssh_config) as connection:
+            return deploy(connection, bundle, options, on_step=tell)
+
+    return act
 
 
-def deploy_action(bundle: Path) -> Action:
-    """Return the action that deploys `bundle` to a device.
-
-    It is ``mejiro.deploy.deploy_host(bundle, host, on_step)``, which makes the options of one
-    deploy out of `Host.url` and `Host.variables`.
-    """
-    try:
-        deploy = getattr(importlib.import_module(_MODULE), _FUNCTION)
-    except (ImportError, AttributeError):
-        raise UsageError("this mejiro cannot deploy to devices; install it again") from None
-    return lambda host, on_step: deploy(bundle, host, on_step)
+def deploy_options(variables: Variables) -> DeployOptions:
+    """Return the options of one deploy; a source without `service` asks for a service too."""
+    service = None
+    if variables.service or (variables.service is None and variables.source is not None):
+        source = variables.source
+        service = ServiceOptions() if source is None else ServiceOptions(source=source)
+    return DeployOptions(service=service, require=variables.require or ())

@@ -90,7 +90,7 @@ class FileClock:
 class RemoteRace(Protocol):
     """Let files race on another machine: what a connection to a device offers."""
 
-    def __call__(self, files: Sequence[Path], conditions: Conditions) -> Any:
+    def __call__(self, files: Sequence[Path], conditions: Conditions, /) -> Any:
         """Return the JSON value that `mejiro-run race` prints there for `files`, in their order.
 
         The card of each lies beside it (`mejiro_runtime.card.card_path`), and both have to go to
