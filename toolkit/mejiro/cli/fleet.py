@@ -99,10 +99,9 @@ def deploy(bundle: Path, inventory: Path, group: str | None, as_json: bool, **ho
       mejiro fleet deploy cat-finder --inventory fleet.toml --canary 2 --max-failures 1
     """
     chosen = read_inventory(inventory).select(group)
-    if how["canary"] > len(chosen):
-        raise UsageError(
-            f"--canary {how['canary']} is more than the {len(chosen)} devices there are"
-        )
+    canary = how["canary"]
+    if canary > len(chosen):
+        raise UsageError(f"--canary {canary} is more than the {len(chosen)} devices there are")
     if not bundle.exists():
         raise UsageError(f"there is no bundle {bundle}; write one with `mejiro bundle`")
     action = deploy_action(bundle, ssh_config=how["ssh_config"])
