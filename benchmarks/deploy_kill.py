@@ -9,8 +9,8 @@ the time that the step takes:
 * cut: SIGKILL to what carries the bytes between them (programs/relay_ssh.py, in place of ssh).
 
 Then the launcher is asked what it runs, until frames come out. That must be the old release, unless
-the new one had been confirmed before the kill (which counts as the old one: what is confirmed runs). Afterwards the same bundle is deployed again,
-and must run.
+the new one had been confirmed before the kill (then that one). Afterwards the same bundle is
+deployed again, and must run.
 
     python benchmarks/deploy_kill.py [--quick] [--out FILE]
 """
@@ -98,7 +98,8 @@ def children_of(pid: int) -> list[int]:
 
 def kill_at(process: subprocess.Popen[str], way: str, step: Step, wait_s: float) -> bool:
     """Kill what `way` names when `step` has begun `wait_s` ago; return whether it was reached."""
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise SystemExit("the deploy was started without a pipe")
     first = process.stdout.readline().strip()
     victim = {"host": process.pid, "agent": int(first or 0)}.get(way) or children_of(process.pid)[0]
     reached = False
@@ -199,6 +200,10 @@ def report(options: Any, outcomes: list[Outcome]) -> None:
     ]
     confirmed = [one for one in outcomes if one.confirmed]
     bad = [one for one in outcomes if not (one.old_runs and one.next_works)]
+    told = (
+        f"{len(confirmed)} kills came after the new release had been confirmed, so that it is "
+        f"what must run; it did in {sum(one.old_runs for one in confirmed)}"
+    )
     by_step = Counter(f"{one.way} {one.step}" for one in outcomes)
     rounds = {
         "seconds until frames of the right release": {
@@ -210,11 +215,7 @@ def report(options: Any, outcomes: list[Outcome]) -> None:
         ratios,
         settings={"runs": count, "by way and step": dict(sorted(by_step.items()))},
         rounds=rounds,
-        notes=[
-            f"{len(confirmed)} kills came after the new release had been confirmed, so that it is "
-            f"what must run; it did in {sum(one.old_runs for one in confirmed)}",
-            *(f"failed: {one}" for one in bad),
-        ],
+        notes=[told, *(f"failed: {one}" for one in bad)],
     )
 
 

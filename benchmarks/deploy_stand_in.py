@@ -51,6 +51,8 @@ if command == "tune":
         stream.write("{}")
     print(json.dumps({"choice": {"artifact": "m"}}))
     sys.exit(0)
+if how == "busy":
+    fail("camera 0 is used by another program; end that one")
 if command == "bench":
     asked = [words[at + 1] for at, word in enumerate(words) if word == "--require"]
     verdict = "PASS" if how == "well" else "FAIL"
@@ -59,8 +61,6 @@ if command == "bench":
     print(json.dumps({"bundle": bundle, "requirements": judged,
                       "stages": {"frame_to_label": {"p50_ns": 9000000}}}))
     sys.exit(bool(asked) and how != "well")
-if how == "busy":
-    fail("camera 0 is used by another program; end that one")
 frames = int(words[words.index("--frames") + 1]) if "--frames" in words else 10**9
 if how == "silent":
     time.sleep(1000)

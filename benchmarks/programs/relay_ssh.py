@@ -16,7 +16,8 @@ def main(words: list[str]) -> int:
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    assert process.stdin is not None and process.stdout is not None
+    if process.stdin is None or process.stdout is None:
+        return 1
     ways = {0: process.stdin.fileno(), process.stdout.fileno(): 1}
     with selectors.DefaultSelector() as selector:
         for source in ways:

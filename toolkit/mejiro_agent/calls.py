@@ -19,7 +19,7 @@ from mejiro_agent.probe import free_bytes, probe, set_clock, temperature_celsius
 from mejiro_agent.programs import SERVICE_MARK, kill_marked
 from mejiro_agent.race import Scratch
 from mejiro_agent.root import Root, active, read_state, remove_unused, write_state
-from mejiro_agent.services import manager_of
+from mejiro_agent.services import manager_of, remove_all
 from mejiro_agent.session import Session
 from mejiro_agent.told import ask_status
 from mejiro_agent.upload import (
@@ -94,7 +94,8 @@ def call_begin(
     data, signed = manifest.encode(), _encoded(signature)
     who = check_signature(root, data, signed, _encoded(signers))
     upload = session.upload = Upload(root, data, sums.encode(), signed)
-    remove_unused(root, read_state(root), keep_part=upload.name)
+    key = prepare.environment_key(data)
+    remove_unused(root, read_state(root), coming=upload.name, environment=key)
     return {**upload.begin(), "signed_by": who}
 
 
@@ -258,9 +259,7 @@ def call_uninstall(session: Session) -> dict[str, Any]:
     """Stop the service and remove all that was deployed, the folder's own lock last."""
     root = session.demand_lock()
     state = read_state(root)
-    manager = manager_of(state["current"]["run"])
-    if manager is not None:
-        manager.remove(root)
+    remove_all(root)
     write_state(root, {**state, "current": {"release": None, "run": None}, "history": []})
     kill_marked(root, SERVICE_MARK)
     freed = 0

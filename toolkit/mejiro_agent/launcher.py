@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from types import FrameType
 from typing import Any
 
@@ -34,6 +35,7 @@ STOP_TIMEOUT_S = 10.0
 REPLACE_TIMEOUT_S = 15.0
 RESTART_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SETTLED_S = 60.0
+KEPT_LINES = 20
 _PR_SET_PDEATHSIG = 1
 
 
@@ -84,6 +86,7 @@ class Launcher:
         self.setting: dict[str, Any] = {"release": None, "run": None}
         self.frames = Frames()
         self.exits, self.last_error, self.since = 0, "", 0.0
+        self.said: deque[str] = deque(maxlen=KEPT_LINES)
         self._stamp: tuple[int, int] | None = None
         self._selector = selectors.DefaultSelector()
         self._start_at = 0.0
@@ -135,6 +138,7 @@ class Launcher:
             self.stop()
             self.setting, self.exits, self._start_at = setting, 0, 0.0
             self.last_error = ""
+            self.said.clear()
         self._told_at = float("-inf")
 
     def keep_running(self) -> None:
@@ -187,6 +191,7 @@ class Launcher:
     def _say(self, line: str) -> None:
         if "error:" in line:
             self.last_error = line.split("error:", 1)[1].strip()
+        self.said.append(line)
         self.log.write(line)
 
     def pump(self, timeout_s: float) -> None:
@@ -242,6 +247,7 @@ class Launcher:
             "since": self.since,
             "exits": self.exits,
             "last_error": self.last_error,
+            "said": list(self.said),
             **self.frames.told(),
         }
         with contextlib.suppress(OSError):

@@ -19,6 +19,8 @@ from mejiro_agent.wire import Reader
 
 READY_NAME = ".mejiro-ready"
 INSTALLER_NAME = "install.sh"
+# What of a bundle an environment is made of.
+PARTS = ("wheels/", "installer/", INSTALLER_NAME, "constraints.txt")
 INSTALL_TIMEOUT_S = 3600
 VERIFY_TIMEOUT_S = 1800
 TUNE_TIMEOUT_S = 3600
@@ -33,7 +35,7 @@ def environment_key(manifest: bytes) -> str:
     """Return the hash of all that an environment is made of: wheels, installer, and this Python."""
     digest = hashlib.sha256(f"{machine()} {sys.version_info[:2]} {sys.executable}\n".encode())
     for path, entry in sorted(read_entries(manifest).items()):
-        if path.startswith("wheels/") or path in (INSTALLER_NAME, "constraints.txt"):
+        if path.startswith(PARTS):
             digest.update(f"{entry.sha256}  {path}\n".encode())
     return digest.hexdigest()[:16]
 

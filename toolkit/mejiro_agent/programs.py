@@ -38,7 +38,9 @@ class Done(NamedTuple):
             return f"it was ended by {signal.Signals(-self.code).name}"
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
         told = lines[-1] if lines else f"exit code {self.code}, without a word"
-        return told.replace("mejiro-run: error: ", "")
+        for prefix in ("mejiro-run: error: ", "install.sh: error: "):
+            told = told.removeprefix(prefix)
+        return told
 
 
 def environment(root: Root, mark: str) -> dict[str, str]:

@@ -102,6 +102,7 @@ def make_folders(root: Root) -> None:
         for folder in (root.folder, root.releases, root.environments, root.run, root.cache):
             folder.mkdir(parents=True, exist_ok=True)
         root.program.parent.mkdir(exist_ok=True)
+        root.run.chmod(0o700)  # what a service says may hold the token of its page
     except OSError as error:
         raise AgentError(
             f"{root.folder} cannot be written ({one_line(error)}); free or remount the disk, or "
@@ -249,15 +250,20 @@ def remember(history: list[str], release: str) -> list[str]:
     return [*(one for one in history if one != release), release][-KEPT_RELEASES:]
 
 
-def remove_unused(root: Root, state: dict[str, Any], *, keep_part: str | None = None) -> list[str]:
-    """Remove what none of the last releases needs; return the names of releases that went."""
+def remove_unused(
+    root: Root, state: dict[str, Any], *, coming: str | None = None, environment: str | None = None
+) -> list[str]:
+    """Remove what none of the last releases needs; return the names of releases that went.
+
+    `coming` is the release that is about to arrive, and `environment` the one that it will need.
+    """
     kept = {*state["history"], state["current"]["release"], active(state)["release"]}
     gone = []
     for path in sorted(root.releases.iterdir()):
-        if path.name not in kept and path.name not in (f"{keep_part}.part", keep_part):
+        if path.name not in kept and path.name not in (f"{coming}.part", coming):
             shutil.rmtree(path, ignore_errors=True)
             gone.append(path.name)
-    used = set()
+    used = {environment}
     for path in root.releases.iterdir():
         with contextlib.suppress(OSError):
             used.add((path / "env").readlink().name)

@@ -20,7 +20,7 @@ from mejiro_agent.errors import AgentError
 from mejiro_agent.programs import SERVICE_MARK, environment
 from mejiro_agent.root import Root, write_whole
 from mejiro_agent.told import launcher_pid, program_digest, read_status
-from mejiro_agent.units import launcher_command, template_of, unit_text
+from mejiro_agent.units import launcher_command, quote, template_of, unit_text
 
 SERVICE = "mejiro"
 UNIT_NAME = f"{SERVICE}.service"
@@ -102,7 +102,7 @@ class Systemd:
     def unit(self) -> Path:
         """Where the unit's file lies."""
         if not self.user:
-            return Path(os.environ.get("MEJIRO_SYSTEM_UNITS") or SYSTEM_UNIT.parent) / UNIT_NAME
+            return SYSTEM_UNIT
         home = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
         return Path(home) / "systemd" / "user" / UNIT_NAME
 
@@ -112,11 +112,8 @@ class Systemd:
     def install(self, root: Root, release: str) -> None:
         """See `Manager.install`."""
         text = unit_text(root, template_of(root, release, user=self.user))
-        try:
-            found: str | None = self.unit.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            found = None
-        if found is not None and str(root.folder) not in found:
+        found = self._found()
+        if found is not None and not self.serves(root):
             raise AgentError(
                 f"{self.unit} belongs to another folder than {root.folder}; remove that service "
                 "first (`mejiro device uninstall` with its --root), or deploy to the same folder"
@@ -132,6 +129,16 @@ class Systemd:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
                 _call(["loginctl", "enable-linger"])
 
+    def _found(self) -> str | None:
+        try:
+            return self.unit.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def serves(self, root: Root) -> bool:
+        """Say whether there is a unit, and it is this root's."""
+        return f"launch {quote(str(root.folder))}\n" in (self._found() or "")
+
     def _write(self, root: Root, text: str) -> None:
         if self.user:
             self.unit.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +151,7 @@ class Systemd:
 
     def remove(self, root: Root) -> None:
         """See `Manager.remove`."""
-        if not self.unit.exists():
+        if not self.serves(root):
             return
         self._systemctl("disable", "--now", UNIT_NAME)
         _must([*self._sudo, "rm", "-f", str(self.unit)])
@@ -207,6 +214,12 @@ def runs(root: Root) -> bool:
         and status.get("pid") == pid
         and status.get("program") == program_digest(root)
     )
+
+
+def remove_all(root: Root) -> None:
+    """Stop whatever keeps a launcher of this root running."""
+    for manager in (Systemd(user=False), Systemd(user=True), Detached()):
+        manager.remove(root)
 
 
 def manager_of(run: dict[str, Any] | None) -> Manager | None:

@@ -8,7 +8,7 @@ import string
 import sys
 
 from mejiro_agent.errors import AgentError
-from mejiro_agent.root import Root
+from mejiro_agent.root import Root, active, read_state
 
 TEMPLATE_NAME = "mejiro.service.in"
 # For bundles without a template of their own.
@@ -67,16 +67,27 @@ def unit_text(root: Root, template: str) -> str:
         return string.Template(template).substitute(
             description="Mejiro: image recognition",
             user=pwd.getpwuid(os.getuid()).pw_name,
-            workdir=str(root.folder),
-            command=" ".join(_quote(word) for word in launcher_command(root)),
-            writable=_quote(str(root.folder)),
-            environment=_quote(f"MEJIRO_CACHE={root.cache}"),
+            workdir=str(root.folder).replace("%", "%%"),
+            command=" ".join(quote(word) for word in launcher_command(root)),
+            writable=" ".join(_writable(root)),
+            environment=quote(f"MEJIRO_CACHE={root.cache}"),
         )
     except (KeyError, ValueError) as error:
         raise AgentError(f"the bundle's {TEMPLATE_NAME} asks for {error}; write it again") from None
 
 
-def _quote(word: str) -> str:
+def _writable(root: Root) -> list[str]:
+    """Return the folders that a service writes to; "-" lets one be absent."""
+    folders = [quote(str(root.folder))]
+    words = (active(read_state(root))["run"] or {}).get("arguments", [])
+    if "--log" in words[:-1]:
+        log = root.folder / words[words.index("--log") + 1]
+        if not log.is_relative_to(root.folder):
+            folders.append(quote(f"-{log.parent}"))
+    return folders
+
+
+def quote(word: str) -> str:
     """Quote a word for a unit file, where `%` begins a specifier and `$` a variable."""
     plain = word.replace("%", "%%")
     if all(c.isalnum() or c in "/._-=:+%@" for c in plain):

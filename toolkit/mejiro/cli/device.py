@@ -86,6 +86,9 @@ def logs(**settings: Any) -> None:
 @device.command()
 @click.argument("url")
 @click.option("--out", type=options.PATH, help="The file to write; default: standard output.")
+@click.option(
+    "--bundle", type=options.PATH, help="Measure this one instead; it is brought there, not run."
+)
 @click.option("--source", help="Default: synthetic:640x480.")
 @click.option("--frames", type=click.IntRange(1), help="Default: 200.")
 @click.option("--sustained", metavar="DURATION", help="Measure for so long: 90s, 10m, 2h.")
@@ -97,12 +100,16 @@ def logs(**settings: Any) -> None:
 )
 @root
 @ssh_config
-def bench(out: Path | None, **settings: Any) -> int:
-    """Measure the current release on the device, and bring the report home."""
+def bench(out: Path | None, bundle: Path | None, **settings: Any) -> int:
+    """Measure the current release on the device, or a bundle, and bring the report home."""
     names = ("source", "frames", "sustained", "artifact", "backend", "threads", "require")
     with progress() as shown, _connect(settings) as connection:
         shown.stage("measuring on the device")
-        found = deploy.bench(connection, BenchOptions(**{name: settings[name] for name in names}))
+        chosen = BenchOptions(**{name: settings[name] for name in names})
+        if bundle is None:
+            found = deploy.bench(connection, chosen)
+        else:
+            found = deploy.measure(connection, bundle, chosen)
     if out is None:
         print_json(found.to_json())
     else:

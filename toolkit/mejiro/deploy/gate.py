@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mejiro.deploy.connection import Connection
 from mejiro.errors import DeployError
@@ -15,6 +15,13 @@ GATE_FRAMES = 10
 MAX_EXITS = 3
 # What a running service tells; of the rest, a bench before the switch does.
 SERVICE_QUANTITIES = {"fps"}
+
+
+class Watched(NamedTuple):
+    """Hold how the requirements fared, and the last lines that the run said."""
+
+    judgements: list[Judgement]
+    said: list[str]
 
 
 def told_by_service(requirement: Requirement) -> bool:
@@ -31,7 +38,7 @@ def watch_service(
     *,
     timeout_s: float,
     on_text: Callable[[str], None],
-) -> list[Judgement]:
+) -> Watched:
     """Wait until frames flow and all of `requirements` pass, and return how they did.
 
     DeployError as soon as one fails, the run has ended `MAX_EXITS` times without a frame, or the
@@ -47,7 +54,7 @@ def watch_service(
             judged = _judge_service(status, requirements)
             if judged is not None:
                 if all(one.verdict is Verdict.PASS for one in judged):
-                    return judged
+                    return Watched(judged, [str(line) for line in status["said"]])
                 failed = [one for one in judged if one.verdict is Verdict.FAIL]
                 if failed or late:
                     raise DeployError("; ".join(map(describe, failed or judged)))

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mejiro.deploy.bench import BenchOptions, DeviceReport, bench
 from mejiro.deploy.bundle import DeployBundle
 from mejiro.deploy.connection import Connection
 from mejiro.deploy.gate import check_bench, told_by_service, watch_service
 from mejiro.deploy.options import Clock, DeployOptions, Progress, Step
-from mejiro.deploy.plan import Plan, make_plan
+from mejiro.deploy.plan import Plan, clock_error_s, make_plan
 from mejiro.deploy.upload import Uploaded, upload
 from mejiro.deploy.url import DeviceUrl
 from mejiro.errors import DeployError, RolledBack
@@ -87,10 +88,38 @@ def deploy(
         return work.carry_out(plan)
 
 
+def measure(
+    device: Connection | DeviceUrl | str,
+    bundle: Path,
+    options: BenchOptions | None = None,
+    *,
+    on_step: OnStep | None = None,
+) -> DeviceReport:
+    """Bring a bundle to a device and run the runtime's benchmark of it there; nothing is switched.
+
+    What runs there goes on, and takes its share of the device. A bundle whose wheels are there
+    already needs its changed files alone. The next deploy or measurement removes it.
+    """
+    opened = DeployBundle.open(bundle)
+    with _connected(device) as connection:
+        work = _Deploy(connection, opened, DeployOptions(tune=False), on_step)
+        release = work.bring(work.plan()).release
+        return bench(connection, options, release=release)
+
+
 @contextmanager
 def _connected(device: Connection | DeviceUrl | str) -> Iterator[Connection]:
     with nullcontext(device) if isinstance(device, Connection) else Connection(device) as one:
         yield one
+
+
+class _Brought(NamedTuple):
+    """Hold what lies on the device, ready to be tried."""
+
+    release: str
+    previous: str | None
+    signed_by: str | None
+    uploaded: Uploaded
 
 
 class _Deploy:
@@ -144,31 +173,39 @@ class _Deploy:
                 "another port with --web"
             )
 
-    def carry_out(self, plan: Plan) -> Deployment:
-        """Do all that the plan says, and return what was done."""
+    def bring(self, plan: Plan) -> _Brought:
+        """Take the lock, upload the bundle, and make its environment."""
         call = self.connection.call
         with self._step(Step.LOCK, "taking the lock"):
             locked = call("lock")
             if locked["undone"]:
                 self.notes.append("an earlier deploy was cut off; its trial was undone")
-            if self.options.clock is Clock.SET and any("clock" in note for note in plan.notes):
+            if self.options.clock is Clock.SET and clock_error_s(plan.facts):
                 call("clock", seconds=time.time())
         with self._step(Step.UPLOAD, f"uploading {plan.upload_bytes / 1e6:.1f} MB"):
             begun, uploaded = self._upload()
-        release = begun["release"]
-        self._prepare(release, plan)
+        with self._step(Step.INSTALL, "making the environment"):
+            call("install", release=begun["release"], on_line=self._tell(Step.INSTALL))
+        previous = locked["state"]["current"]["release"]
+        return _Brought(begun["release"], previous, begun["signed_by"], uploaded)
+
+    def carry_out(self, plan: Plan) -> Deployment:
+        """Do all that the plan says, and return what was done."""
+        brought = self.bring(plan)
+        release, uploaded = brought.release, brought.uploaded
+        self._try_beside(release, plan)
         self._switch(release, plan)
         with self._step(Step.CONFIRM, "confirming"):
-            call("confirm")
+            self.connection.call("confirm")
         return Deployment(
             device=str(self.connection.url),
             plan=plan,
             release=release,
-            previous=locked["state"]["current"]["release"],
+            previous=brought.previous,
             uploaded_bytes=uploaded.size_bytes,
             uploaded_files=uploaded.files,
             sent_bytes=self.connection.sent_bytes - self._sent_before,
-            signed_by=begun["signed_by"],
+            signed_by=brought.signed_by,
             judgements=tuple(self.judgements),
             notes=tuple(self.notes),
             seconds=self.seconds,
@@ -190,11 +227,9 @@ class _Deploy:
 
         return begun, upload(self.connection, self.bundle, begun["missing"], on_bytes=tell)
 
-    def _prepare(self, release: str, plan: Plan) -> None:
-        """Make the release ready beside the one that runs, and try it there."""
+    def _try_beside(self, release: str, plan: Plan) -> None:
+        """Verify, tune and try the release beside the one that runs."""
         call = self.connection.call
-        with self._step(Step.INSTALL, "making the environment"):
-            call("install", release=release, on_line=self._tell(Step.INSTALL))
         with self._step(Step.VERIFY, "replaying the golden frames"):
             call("verify", release=release)
         if self.options.tune:
@@ -223,16 +258,16 @@ class _Deploy:
             if plan.run is not None:
                 with self._step(Step.GATE, "waiting for frames"):
                     asked = [one for one in self.options.requirements() if told_by_service(one)]
-                    self.judgements += [
-                        one.to_json()
-                        for one in watch_service(
-                            self.connection,
-                            state["generation"],
-                            asked,
-                            timeout_s=self.options.gate_timeout_s,
-                            on_text=self._tell(Step.GATE),
-                        )
-                    ]
+                    watched = watch_service(
+                        self.connection,
+                        state["generation"],
+                        asked,
+                        timeout_s=self.options.gate_timeout_s,
+                        on_text=self._tell(Step.GATE),
+                    )
+                self.judgements += [one.to_json() for one in watched.judgements]
+                # Where the live page is, and its token.
+                self.notes += [line for line in watched.said if "http" in line]
         except DeployError as error:
             raise RolledBack(f"{error}; {_go_back(self.connection)}") from error
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mejiro_agent import log as log_module
+from mejiro_agent.frames import KEPT_FRAMES, Frames, Lines
+from mejiro_agent.launcher import main
+from mejiro_agent.log import Log
+
+
+def _line(age_ns: int = 9) -> str:
+    stages = {"capture_ns": 1, "preprocess_ns": 2, "infer_ns": 3, "postprocess_ns": 4}
+    return json.dumps({**stages, "age_ns": age_ns, "frame": 0})
+
+
+@given(st.lists(st.text(alphabet="ab\u00e9", max_size=6)), st.integers(1, 7))
+def test_lines_come_out_however_they_arrive(texts: list[str], size: int) -> None:
+    data = "".join(f"{text}\n" for text in texts).encode()
+    found: list[str] = []
+    lines = Lines(found.append)
+    for at in range(0, len(data), size):
+        lines.add(data[at : at + size])
+    assert found == texts
+
+
+def test_frames_are_counted_and_timed() -> None:
+    frames = Frames()
+    for second in range(5):
+        frames.take(_line(age_ns=second), now_ns=second * 10**9)
+    frames.take('{"summary": {}}')
+    frames.take("no JSON")
+    told = frames.told()
+    assert frames.count == told["frames"] == 5
+    assert told["durations"]["age"] == [0, 1, 2, 3, 4]
+    assert told["durations"]["frame_to_label"] == [9] * 5
+    assert told["durations"]["step"] == [10**9] * 4
+    assert frames.rate(now_ns=4 * 10**9) == pytest.approx(1.0)
+    assert frames.rate(now_ns=100 * 10**9) == 0.0
+    assert Frames().rate() is None
+
+
+def test_memory_does_not_grow_with_the_frames() -> None:
+    frames = Frames()
+    for number in range(KEPT_FRAMES + 10):
+        frames.take(_line(), now_ns=number)
+    assert frames.count == KEPT_FRAMES + 10
+    assert len(frames.told()["durations"]["age"]) == KEPT_FRAMES
+
+
+@given(st.text(max_size=60))
+def test_no_line_disturbs_the_count(text: str) -> None:
+    frames = Frames()
+    frames.take(text)
+    assert frames.count == 0
+
+
+def test_a_log_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "MAX_LOG_BYTES", 100)
+    log = Log(tmp_path / "service.log")
+    for number in range(50):
+        log.write(f"line {number}")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 300
+    assert "line 49" in (tmp_path / "service.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", [[], ["launch"], ["start", "x"], ["launch", "x", "--fast"]])
+def test_other_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "usage:" in capsys.readouterr().err
