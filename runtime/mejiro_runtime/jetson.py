@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 ROOT = Path("/")
 # Release of Jetson Linux -> JetPack (NVIDIA, "JetPack Archive"); the point release only dpkg knows.
 _JETPACKS = {32: 4, 34: 5, 35: 5, 36: 6, 38: 7, 39: 7}
-_RELEASE = re.compile(r"^# R(\d{1,3}) \(release\), REVISION: ([0-9.]{1,12})")
-_VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}")
+# Not compiled here: only a Jetson's start need pay for it.
+_RELEASE = r"# R([0-9]{1,3}) \(release\), REVISION: ([0-9.]{1,12})"
+_VERSION = r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}"
 # What to install, by JetPack. PyPI's onnxruntime-gpu has no file for aarch64.
 WHEELS = {
     5: "JetPack 5 comes with Python 3.8, which is too old for Mejiro; flash JetPack 6",
@@ -62,14 +63,19 @@ def is_jetson(root: Path = ROOT) -> bool:
     return (root / "etc/nv_tegra_release").exists() or "jetson" in _model(root).lower()
 
 
+def jetson_linux(root: Path = ROOT) -> str | None:
+    """Return the release of Jetson Linux below `root`, such as 36.4.3; None if none is told."""
+    found = re.match(_RELEASE, _text(root / "etc/nv_tegra_release"))
+    return f"{found[1]}.{found[2]}" if found else None
+
+
 def find_jetson(root: Path = ROOT) -> Jetson | None:
     """Return what the Jetson whose system lies below `root` tells, None on another machine."""
     if not is_jetson(root):
         return None
-    found = _RELEASE.match(_text(root / "etc/nv_tegra_release"))
-    l4t = f"{found[1]}.{found[2]}" if found else None
-    implied = _JETPACKS.get(int(found[1])) if found else None
-    installed = _VERSION.match(package_version("nvidia-jetpack", root) or "")
+    l4t = jetson_linux(root)
+    implied = _JETPACKS.get(int(l4t.partition(".")[0])) if l4t else None
+    installed = re.match(_VERSION, package_version("nvidia-jetpack", root) or "")
     if installed:
         jetpack: str | None = installed[0]
     else:

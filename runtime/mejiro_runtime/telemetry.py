@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mejiro_runtime.jetson import jetson_linux
+
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process ever held resident, in bytes; None off Unix."""
@@ -69,6 +71,7 @@ def temperature_celsius() -> float | None:
 
 def describe_machine() -> dict[str, Any]:
     """Return what identifies this kind of machine, without its name or its user's."""
+    release = jetson_linux()
     return {
         "board": board(),
         "cpu": cpu_model(),
@@ -76,4 +79,5 @@ def describe_machine() -> dict[str, Any]:
         "machine": platform.machine(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        **({"jetson_linux": release} if release else {}),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from mejiro_runtime import __version__, doctor
 from mejiro_runtime.backends import BACKENDS
 from mejiro_runtime.doctor import examine
+from mejiro_runtime.jetson import Jetson
 from mejiro_runtime.sources.listing import Listed
 from mejiro_runtime.sources.v4l2 import Mode
 
@@ -106,6 +108,43 @@ def test_a_camera_that_gives_pictures_needs_no_advice(monkeypatch) -> None:
     found = examine()
     assert "no camera" not in advice(found)
     assert found["camera_details"][0]["formats"] == {"YUYV": {"8x8": [30.0]}}
+
+
+@pytest.mark.parametrize(
+    ("files", "tensorrt", "told"),
+    [
+        (None, "10.3.0", "no ONNX Runtime for the GPU: PyPI's onnxruntime has no GPU on a Jetson"),
+        ([], "10.3.0", "ONNX Runtime is the CPU's: PyPI's onnxruntime"),
+        (["cuda"], "10.3.0", "has CUDA but no TensorRT: --backend onnxruntime:cuda works"),
+        (["cuda", "tensorrt"], None, "TensorRT is not installed: sudo apt install nvidia-jetpack"),
+        (["cuda", "tensorrt"], "10.3.0", None),
+    ],
+)
+def test_a_jetson_is_told_what_keeps_it_from_its_gpu(
+    monkeypatch, tmp_path, files: list[str] | None, tensorrt: str | None, told: str | None
+) -> None:
+    found = Jetson("NVIDIA Jetson Orin Nano", "36.4.3", "6.2")
+    spec = None
+    if files is not None:
+        (tmp_path / "capi").mkdir()
+        for name in files:
+            (tmp_path / "capi" / f"libonnxruntime_providers_{name}.so").touch()
+        spec = ModuleSpec("onnxruntime", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    monkeypatch.setattr(doctor, "tensorrt_version", lambda: tensorrt)
+    said = doctor.gpu_advice(found)
+    assert (said is None) if told is None else said.startswith(told) or told in said
+
+
+def test_a_jetson_is_named(monkeypatch, say) -> None:
+    found = Jetson("NVIDIA Jetson Orin Nano", "36.4.3", None)
+    monkeypatch.setattr(doctor, "find_jetson", lambda: found)
+    monkeypatch.setattr(doctor, "gpu_advice", lambda found: "get the wheel")
+    assert examine()["jetson"] == {"model": found.model, "l4t": "36.4.3", "jetpack": None}
+    code, out, _ = say("doctor")
+    assert code == 0
+    assert "Jetson Linux 36.4.3, JetPack unknown" in out
+    assert "advice: get the wheel" in out
 
 
 def test_the_place_of_the_cache_is_told(monkeypatch, tmp_path) -> None:

@@ -83,3 +83,9 @@ def test_this_machine_is_described_in_plain_json() -> None:
 def test_peak_memory_is_plausible() -> None:
     peak = telemetry.peak_memory_bytes()
     assert peak is None or 1 << 20 < peak < 1 << 40
+
+
+def test_a_jetson_names_its_release(monkeypatch) -> None:
+    assert "jetson_linux" not in telemetry.describe_machine()
+    monkeypatch.setattr(telemetry, "jetson_linux", lambda: "36.4.3")
+    assert telemetry.describe_machine()["jetson_linux"] == "36.4.3"

@@ -203,6 +203,7 @@ def _open_on(ort: Any, path: Path, request: BackendRequest, provider: str) -> _O
         session, inputs, outputs = _start(ort, path, options, listed)
         used = session.get_providers()[0]
         if used != provider:
+            watch.leave(session)
             complaint = f"{provider} could not be started, ONNX Runtime took {used}"
             return _Opened(session, inputs, outputs, used, complaint)
         try:

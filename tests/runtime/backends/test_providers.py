@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -37,6 +37,7 @@ class SimulatedOrt(ModuleType):
         self.takes: dict[str, dict[str, int]] = {}  # first provider -> its nodes by provider
         self.lists: list[list[Any]] = []
         self.entries: dict[str, str] = {}
+        self.profiling = 0  # sessions that write a profile now
         self.GraphOptimizationLevel = SimpleNamespace(ORT_DISABLE_ALL=0)
         outer = self
 
@@ -67,6 +68,7 @@ class SimulatedSession:
         if b"damaged" in Path(path).read_bytes():
             raise RuntimeError("INVALID_PROTOBUF: Protobuf parsing failed")
         self.started, self.options = started, options
+        self.ort.profiling += getattr(options, "enable_profiling", False)
         self.nodes = self.ort.takes.get(started[0], {started[0]: 5})
 
     def disable_fallback(self) -> None:
@@ -89,6 +91,7 @@ class SimulatedSession:
         return [np.zeros((1, 3), np.float32)]
 
     def end_profiling(self) -> str:
+        self.ort.profiling -= 1
         path = f"{self.options.profile_file_prefix}_now.json"
         rows = [(name, i) for name, count in self.nodes.items() for i in range(count)]
         events = [
@@ -100,7 +103,7 @@ class SimulatedSession:
 
 
 @pytest.fixture
-def ort(monkeypatch, tmp_path: Path) -> SimulatedOrt:
+def ort(monkeypatch, tmp_path: Path) -> Iterator[SimulatedOrt]:
     simulated = SimulatedOrt()
     monkeypatch.setitem(sys.modules, "onnxruntime", simulated)
     monkeypatch.setenv("MEJIRO_CACHE", str(tmp_path / "cache"))
@@ -108,7 +111,8 @@ def ort(monkeypatch, tmp_path: Path) -> SimulatedOrt:
     monkeypatch.setattr(engine_cache, "tensorrt_version", lambda: "10.3.0")
     monkeypatch.setattr(jetson, "is_jetson", lambda: False)
     monkeypatch.setattr(jetson, "find_jetson", lambda: None)
-    return simulated
+    yield simulated
+    assert simulated.profiling == 0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from mejiro.errors import PruneError
 from mejiro.model import FloatModel
 from mejiro.prune.clock import RemoteClock, read_paces
 from mejiro.race import Conditions, Pace
+from mejiro_runtime.__main__ import main as run_on_device
 from mejiro_runtime.card import Precision, Scores, read_card
 from mejiro_runtime.preprocess import InputSpec, TensorType
 from mejiro_runtime.types import Label
@@ -75,3 +77,18 @@ def test_an_answer_that_is_none_is_refused_in_one_line(value: Any, said: str) ->
 
 def test_a_right_answer_is_read() -> None:
     assert [pace.file for pace in read_paces(answer(), NAMES, CONDITIONS, "kitchen")] == [*NAMES]
+
+
+def test_what_the_device_command_prints_is_what_the_clock_reads(
+    model: FloatModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(files: Sequence[Path], conditions: Conditions) -> Any:
+        words = ["race", *map(str, files), *conditions.words(), "--json"]
+        assert run_on_device(words) == 0
+        return json.loads(capsys.readouterr().out)
+
+    clock = RemoteClock(run, "this machine", Precision.FP32, Conditions(rounds=1, frames=2))
+    paces = clock([model, model], threads=1)
+    assert [pace.file for pace in paces] == [*NAMES]
+    assert all(0 < pace.infer_ns[0] < pace.label_ns[0] for pace in paces)
+    assert "1 thread" in paces[0].engine

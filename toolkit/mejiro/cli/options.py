@@ -18,7 +18,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON to st
 backend = click.option(
     "--backend",
     metavar="NAME[:VARIANT]",
-    help="litert[:xnnpack|builtin|...] or onnxruntime[:cpu|cuda|...]; default: by format.",
+    help="litert[:xnnpack|builtin|...] or onnxruntime[:cpu|gpu|tensorrt|...]; default: by format.",
 )
 threads = click.option(
     "--threads", type=click.IntRange(1, 256), help="Default: the CPUs, at most 4."
