@@ -25,9 +25,12 @@ from mejiro_runtime.backends.providers import (
     CUDA,
     ON_GPU,
     TENSORRT,
+    Complaint,
     absent,
     describe,
     judge,
+    not_loaded,
+    not_started,
     provider_list,
     refuse_or_explain,
     wanted_providers,
@@ -82,7 +85,11 @@ class _Opened(NamedTuple):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     accelerator: str
-    complaint: str | None
+    complaint: Complaint | None
+
+
+class _NotStarted(Exception):
+    """Report, inside this module, why no session could be made, in ONNX Runtime's words."""
 
 
 class OnnxRuntimeBackend:
@@ -153,25 +160,25 @@ def _open_as_asked(ort: Any, path: Path, request: BackendRequest) -> tuple[_Open
     Where a fallback is allowed, it is the first session that started at all, else the CPU's.
     """
     available = ort.get_available_providers()
-    reasons: list[str] = []
+    complaints: list[Complaint] = []
     usable: _Opened | None = None
     candidates = wanted_providers(request)
     for provider in candidates:
         if provider not in available:
-            reasons.append(absent(provider, available))
+            complaints.append(absent(provider, available))
             continue
         try:
             opened = _open_on(ort, path, request, provider)
-        except ModelError as error:
+        except _NotStarted as error:
             if provider not in ON_GPU:
-                raise
-            reasons.append(f"{provider} cannot run it: {error}")
+                raise _refused(ort, path, error) from error
+            complaints.append(not_loaded(ort, provider, str(error)))
             continue
         if opened.complaint is None:
             return opened, None
-        reasons.append(opened.complaint)
+        complaints.append(opened.complaint)
         usable = usable or opened
-    fallback = refuse_or_explain(request, reasons)
+    fallback = refuse_or_explain(request, complaints)
     return usable or _open_on_next(ort, path, request, candidates[0]), fallback
 
 
@@ -180,13 +187,22 @@ def _open_on_next(ort: Any, path: Path, request: BackendRequest, refused: str) -
     if refused == TENSORRT and CUDA in ort.get_available_providers():
         try:
             return _open_on(ort, path, request, CUDA)
-        except ModelError:
+        except _NotStarted:
             pass  # the CPU may still run it, or say what is wrong with the file
-    return _open_on(ort, path, request, CPU)
+    try:
+        return _open_on(ort, path, request, CPU)
+    except _NotStarted as error:
+        raise _refused(ort, path, error) from error
+
+
+def _refused(ort: Any, path: Path, reason: _NotStarted) -> ModelError:
+    return ModelError(
+        f"{path} is not an ONNX model that onnxruntime {ort.__version__} can load: {reason}"
+    )
 
 
 def _open_on(ort: Any, path: Path, request: BackendRequest, provider: str) -> _Opened:
-    """Open `path` on `provider` and see what runs there; ModelError if it cannot be loaded."""
+    """Open `path` on `provider` and see what runs there; _NotStarted if nothing does."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = request.threads
     options.inter_op_num_threads = 1
@@ -198,18 +214,19 @@ def _open_on(ort: Any, path: Path, request: BackendRequest, provider: str) -> _O
         return _Opened(session, inputs, outputs, CPU, None)
     from mejiro_runtime.backends.placement import Watch  # the CPU's start need not pay for it
 
+    # A provider whose libraries are missing tells so on standard error, each time it is tried.
+    ort.set_default_logger_severity(4)
     listed = provider_list(provider, ort.get_available_providers(), path, str(ort.__version__))
     with Watch(ort, options) as watch:
         session, inputs, outputs = _start(ort, path, options, listed)
         used = session.get_providers()[0]
         if used != provider:
             watch.leave(session)
-            complaint = f"{provider} could not be started, ONNX Runtime took {used}"
-            return _Opened(session, inputs, outputs, used, complaint)
+            return _Opened(session, inputs, outputs, used, not_started(ort, provider, used))
         try:
             placement = watch.read(session, lambda: session.run(None, _zeros(inputs)))
         except Exception as error:  # its exceptions share no base of their own
-            raise ModelError(f"{provider} failed to run {path}: {_reason(error)}") from error
+            raise _NotStarted(_reason(error)) from error
     accelerator = describe(provider, placement)
     return _Opened(session, inputs, outputs, accelerator, judge(provider, placement))
 
@@ -228,10 +245,7 @@ def _start(
         stated = _output_quantization(session.get_modelmeta().custom_metadata_map)
         return session, inputs, tuple(_describe(value, stated) for value in session.get_outputs())
     except Exception as error:  # its exceptions share no base of their own
-        raise ModelError(
-            f"{path} is not an ONNX model that onnxruntime {ort.__version__} can load: "
-            f"{_reason(error)}"
-        ) from error
+        raise _NotStarted(_reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

@@ -6,8 +6,10 @@ to the CPU in silence, wholly or node by node.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mejiro_runtime import jetson
 from mejiro_runtime.backends import engine_cache
@@ -17,8 +19,6 @@ from mejiro_runtime.errors import BackendError
 from mejiro_runtime.files import sha256_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mejiro_runtime.backends.placement import Placement
 
 CPU = "CPUExecutionProvider"
@@ -37,6 +37,15 @@ GPU = "gpu"
 # Providers that nodes may go to besides the one asked for: another of the same GPU is no fallback.
 _HELPERS = {TENSORRT: (CUDA,)}
 ON_GPU = (TENSORRT, CUDA)
+_LIBRARIES = {
+    CUDA: "libonnxruntime_providers_cuda.so",
+    TENSORRT: "libonnxruntime_providers_tensorrt.so",
+}
+_ADVICE = {
+    "wheel": "install an onnxruntime that has it",
+    "libraries": "install the CUDA, cuDNN and TensorRT that this onnxruntime was built for",
+    "model": "convert the model for it",
+}
 
 
 def wanted_providers(request: BackendRequest) -> tuple[str, ...]:
@@ -74,21 +83,64 @@ def tensorrt_options(path: Path, version: str) -> dict[str, str]:
     return options | engine_cache.cache_options(cache_folder(), key)
 
 
-def absent(provider: str, available: Sequence[str]) -> str:
+class Complaint(NamedTuple):
+    """Say why a provider does not do what was asked for, and which of `_ADVICE` helps."""
+
+    text: str
+    advice: str
+
+
+def absent(provider: str, available: Sequence[str]) -> Complaint:
     """Say that `provider` is not in this ONNX Runtime."""
-    return f"{provider} is not in this onnxruntime, which has {', '.join(available)}"
+    text = f"{provider} is not in this onnxruntime, which has {', '.join(available)}"
+    return Complaint(text, "wheel")
 
 
-def judge(provider: str, placement: Placement) -> str | None:
+def not_started(ort: Any, provider: str, instead: str) -> Complaint:
+    """Say that `provider` is there but did not start, and which library it lacks, if any."""
+    missing = missing_library(ort, provider)
+    because = f": {missing} is missing" if missing else ""
+    text = f"{provider} could not be started, ONNX Runtime took {instead}{because}"
+    return Complaint(text, "libraries")
+
+
+def not_loaded(ort: Any, provider: str, reason: str) -> Complaint:
+    """Say that `provider` refused a model with `reason`, or cannot even be loaded itself."""
+    missing = missing_library(ort, provider)
+    if missing:
+        return Complaint(f"{provider} could not be started: {missing} is missing", "libraries")
+    return Complaint(f"{provider} cannot run it: {reason}", "model")
+
+
+def missing_library(ort: Any, provider: str) -> str | None:
+    """Return the shared library that `provider` needs and that is not to be found, or None.
+
+    ONNX Runtime tells it on standard error alone, so the loader is asked once more.
+    """
+    name, module = _LIBRARIES.get(provider), getattr(ort, "__file__", None)
+    if name is None or module is None:
+        return None
+    path = Path(module).with_name("capi") / name
+    if not path.is_file():
+        return None
+    try:
+        ctypes.CDLL(str(path))
+    except OSError as error:
+        library, _, why = str(error).partition(": ")
+        return library if why.startswith("cannot open shared object") else None
+    return None
+
+
+def judge(provider: str, placement: Placement) -> Complaint | None:
     """Return why the nodes' places are not what asking for `provider` means, or None.
 
     On a GPU no node may be left to the CPU. Other accelerators leave what they cannot do to it by
     design, but must do something.
     """
     if not placement.on(provider):
-        return f"{provider} took none of the {placement.total} nodes"
+        return Complaint(f"{provider} took none of the {placement.total} nodes", "model")
     if provider in ON_GPU and placement.on(CPU):
-        return f"{placement.in_words(CPU)} fell from {provider} to the CPU"
+        return Complaint(f"{placement.in_words(CPU)} fell from {provider} to the CPU", "model")
     return None
 
 
@@ -102,15 +154,15 @@ def describe(provider: str, placement: Placement | None) -> str:
     return f"{provider} ({placement.on(provider)} of {placement.total} nodes; {', '.join(others)})"
 
 
-def refuse_or_explain(request: BackendRequest, reasons: Sequence[str]) -> str:
+def refuse_or_explain(request: BackendRequest, complaints: Sequence[Complaint]) -> str:
     """Return why what runs is not what was asked for; raise BackendError if it has to be."""
-    reason = "; ".join(reasons)
+    reason = "; ".join(one.text for one in complaints)
     if request.allow_fallback:
         return reason
-    advice = "install an onnxruntime that has it"
+    kind = complaints[0].advice
+    advice = _ADVICE[kind]
     found = jetson.find_jetson()
     if found is not None and any(name in reason for name in ON_GPU):
-        advice = f"on this {found}, {found.wheel_advice}; or ask for onnxruntime:cpu"
-    elif "fell from" in reason:
-        advice = "change the model, so that the GPU can run all of it"
+        ways = {"wheel": found.wheel_advice, "libraries": "sudo apt install nvidia-jetpack"}
+        advice = f"on this {found}, {ways.get(kind, advice)}; or ask for onnxruntime:cpu"
     raise BackendError(f"{reason}; {advice}, or pass --allow-fallback")

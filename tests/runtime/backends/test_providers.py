@@ -46,6 +46,9 @@ class SimulatedOrt(ModuleType):
 
         self.InferenceSession: Any = Session
 
+    def set_default_logger_severity(self, level: int) -> None:
+        assert level == 4
+
     def get_available_providers(self) -> list[str]:
         return list(self.available)
 
@@ -208,6 +211,32 @@ def test_tensorrt_without_its_library_is_noticed(ort, open_file) -> None:
     with pytest.raises(BackendError, match=f"{TENSORRT} could not be started, .* took {CUDA}"):
         open_file("tensorrt")
     assert open_file("tensorrt", allow=True).info.accelerator == CUDA
+
+
+def test_the_library_that_is_missing_is_named(ort, open_file, monkeypatch, tmp_path) -> None:
+    ort.__file__ = str(tmp_path / "__init__.py")
+    (tmp_path / "capi").mkdir()
+    for name in ("cuda", "tensorrt"):
+        (tmp_path / "capi" / f"libonnxruntime_providers_{name}.so").touch()
+
+    def load(path: str) -> Any:
+        raise OSError("libcublas.so.12: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    ort.broken = (CUDA,)
+    with pytest.raises(
+        BackendError, match=r"took CPU.*: libcublas\.so\.12 is missing; install the"
+    ):
+        open_file("cuda")
+    ort.raising = (TENSORRT,)
+    with pytest.raises(BackendError, match=f"{TENSORRT} could not be started: libcublas.so.12 is"):
+        open_file("tensorrt")
+
+
+def test_on_a_jetson_missing_libraries_come_from_apt(ort, on_jetson, open_file) -> None:
+    ort.broken = (TENSORRT,)
+    with pytest.raises(BackendError, match="sudo apt install nvidia-jetpack; or ask for"):
+        open_file("tensorrt")
 
 
 def test_a_model_that_the_gpu_cannot_take_runs_elsewhere_only_if_allowed(ort, open_file) -> None:
