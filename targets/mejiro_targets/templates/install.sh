@@ -74,7 +74,7 @@ found, bits = platform.machine(), struct.calcsize("P") * 8
 if bits == 32:
     found = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(found, found)
 if found != machine:
-    fail("this bundle is for %s (%s), this system is %s; write it again with --target for %s"
+    fail("this bundle is for %s (%s), this system is %s; write it again with a --target of %s"
          % (target, machine, found, found))
 here = "%d.%d" % sys.version_info[:2]
 if here != wanted:
