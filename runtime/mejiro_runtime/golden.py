@@ -60,9 +60,16 @@ def read_arrays(path: Path, count: int) -> list[NDArray[Any]]:
         raise BundleError(f"{path.name} cannot be read: {reason}; {again}") from None
 
 
-def tolerance_for(tolerances: tuple[Tolerance, ...], backend: str, where: str) -> Tolerance:
-    """Return the first tolerance that fits `backend` on the machine type `where`."""
-    for tolerance in tolerances:
+def tolerance_for(
+    tolerances: tuple[Tolerance, ...], backend: str, where: str, *, other_engine: bool = False
+) -> Tolerance:
+    """Return the first tolerance that fits `backend` on the machine type `where`.
+
+    With `other_engine` one for any backend counts where there is one: engines of one backend, such
+    as LiteRT and the older tflite-runtime, have kernels as different as those of two backends.
+    """
+    for_any = tuple(one for one in tolerances if one.backend == "*")
+    for tolerance in for_any if other_engine and for_any else tolerances:
         if tolerance.backend in (backend, "*") and tolerance.machine in (where, "*"):
             return tolerance
     raise BundleError(

@@ -110,7 +110,10 @@ def verify(bundle: Bundle, model: Model) -> Verification:
     frames = read_arrays(bundle.folder / golden.frames, golden.count)
     inputs = read_arrays(bundle.folder / expected.inputs, golden.count)
     outputs = read_arrays(bundle.folder / expected.outputs, golden.count)
-    tolerance = tolerance_for(expected.tolerances, model.info.name, machine())
+    other_engine = expected.made_with.get("engine", model.info.engine) != model.info.engine
+    tolerance = tolerance_for(
+        expected.tolerances, model.info.name, machine(), other_engine=other_engine
+    )
     found: list[Difference] = []
     largest = 0.0
     for index, (pixels, tensor, wanted) in enumerate(zip(frames, inputs, outputs, strict=True)):

@@ -123,6 +123,10 @@ def test_the_first_tolerance_that_fits_counts() -> None:
     assert tolerance_for(tolerances, "litert", "x86_64").max_abs == 0.1
     assert tolerance_for(tolerances, "litert", "aarch64").max_abs == 0.2
     assert tolerance_for(tolerances, "onnxruntime", "x86_64").max_abs == 0.3
+    other = tolerance_for(tolerances, "litert", "x86_64", other_engine=True)
+    assert other.max_abs == 0.3
+    alone = tolerance_for(tolerances[:1], "litert", "x86_64", other_engine=True)
+    assert alone.max_abs == 0.1
     with pytest.raises(BundleError, match="no golden tolerance for onnxruntime on x86_64"):
         tolerance_for(tolerances[:2], "onnxruntime", "x86_64")
 

@@ -121,6 +121,24 @@ def test_a_difference_within_the_tolerance_is_told_and_allowed(handmade) -> None
     assert 0.003 < verdict.largest_output < 0.005
 
 
+def test_an_engine_other_than_the_recorded_one_has_the_tolerance_of_any(handmade) -> None:
+    folder = handmade.write()
+
+    def record_elsewhere(value: dict[str, Any]) -> None:
+        (expected,) = value["golden"]["expected"]
+        (general,) = expected["tolerances"]
+        expected["tolerances"] = [{**general, "backend": "litert", "max_abs": 0.001}, general]
+
+    handmade.seal(folder, record_elsewhere)
+    assert check(folder, handmade).tolerance.max_abs == 0.001
+
+    def made_by_another(value: dict[str, Any]) -> None:
+        value["golden"]["expected"][0]["made_with"] = {"engine": "tflite-runtime"}
+
+    handmade.seal(folder, made_by_another)
+    assert check(folder, handmade).tolerance.max_abs == 0.01
+
+
 def test_another_label_within_the_tolerance_is_a_difference_of_labels(handmade) -> None:
     folder = handmade.write()
 

@@ -74,7 +74,7 @@ found, bits = platform.machine(), struct.calcsize("P") * 8
 if bits == 32:
     found = {"aarch64": "armv7l", "armv8l": "armv7l", "x86_64": "i686"}.get(found, found)
 if found != machine:
-    fail("this bundle is for %s (%s), this system is %s; write it again with --target for %s"
+    fail("this bundle is for %s (%s), this system is %s; write it again with a --target of %s"
          % (target, machine, found, found))
 here = "%d.%d" % sys.version_info[:2]
 if here != wanted:
@@ -167,34 +167,38 @@ trap 'exit 143' TERM
 rm -rf -- "$stage" "$aside"
 mkdir -- "$stage" 2>/dev/null || fail "$parent cannot be written; name another place with --env"
 new=$stage/$name
-log=$stage/log
 
-# The last words of what failed, on one line.
-because() {
-    grep -v '^ *$' "$log" | grep -i 'error' | tail -n 1 >"$log.line" || tail -n 1 "$log" >"$log.line"
-    fail "$1: $(tr -d '\n' <"$log.line" | cut -c 1-300)"
+# Run a command; where it fails, fail with its last words. They are kept in memory: the disk may be
+# what is full.
+try() {
+    what=$1
+    shift
+    said=$("$@" 2>&1) && return
+    words=$(printf '%s\n' "$said" | grep -i error | tail -n 1)
+    [ -n "$words" ] || words=$(printf '%s\n' "$said" | tail -n 1)
+    fail "$what: $(printf '%s' "$words" | cut -c 1-300)"
 }
 
 # Without pip in it, which Debian packs apart: the bundle brings its own, and it stays outside.
 set -- -m venv --without-pip
 [ "$system_packages" != yes ] || set -- "$@" --system-site-packages
-"$python" -I "$@" "$new" >"$log" 2>&1 || because "the environment cannot be made"
+try "the environment cannot be made" "$python" -I "$@" "$new"
 
 # Packages that apt brought may satisfy a requirement today and be upgraded tomorrow, so they are
 # passed over; being outside the environment, they are left alone.
-"$new/bin/python" -I "$bundle/$pip_wheel/pip" --isolated --disable-pip-version-check --no-input \
-    --no-cache-dir install --quiet --no-index --find-links "$bundle/wheels" --ignore-installed \
-    --no-deps --require-hashes -r "$bundle/wheels/requirements.txt" >"$log" 2>&1 ||
-    because "the wheels cannot be installed"
-"$new/bin/python" -I -c 'import mejiro_runtime, numpy' >"$log" 2>&1 ||
-    because "the installed packages do not work"
+try "the wheels cannot be installed" "$new/bin/python" -I "$bundle/$pip_wheel/pip" --isolated \
+    --disable-pip-version-check --no-input --no-cache-dir install --quiet --no-index \
+    --find-links "$bundle/wheels" --ignore-installed --no-deps --require-hashes \
+    -r "$bundle/wheels/requirements.txt"
+try "the installed packages do not work" "$new/bin/python" -I -c 'import mejiro_runtime, numpy'
 
 # Move it to its place, with the paths that its programs hold.
-printf '%s\n' "$mark" >"$new/mejiro-bundle"
-"$python" -I - "$new" "$env" "$aside" >"$log" 2>&1 <<'PYTHON' || because "the environment cannot be put in place"
+try "the environment cannot be put in place" "$python" -I - "$new" "$env" "$aside" "$mark" <<'PYTHON'
 import os, sys
 
-new, env, aside = sys.argv[1:]
+new, env, aside, mark = sys.argv[1:]
+with open(os.path.join(new, "mejiro-bundle"), "w") as stream:
+    stream.write(mark + "\n")
 programs = os.path.join(new, "bin")
 files = [os.path.join(programs, name) for name in os.listdir(programs)]
 for path in [*files, os.path.join(new, "pyvenv.cfg")]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -246,6 +247,25 @@ def test_a_folder_that_cannot_be_written_is_refused(bundle, install, tmp_path) -
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     assert "closed cannot be written" in refused(install("--env", str(closed / "env")))
+
+
+def test_a_disk_that_fills_up_is_told_and_left_as_it_was(bundle, install, tmp_path) -> None:
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("a small disk takes root and unshare")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "mount.sh").write_text(
+        'mount -t tmpfs -o size=1M tmpfs "$2" || exit 77\n'
+        'sh "$1/install.sh" --env "$2/env"; code=$?; ls -A "$2"; exit $code\n'
+    )
+    script = bundle / "install.sh"
+    script.write_text(re.sub(r"(?m)^needed_kb=.*", "needed_kb=1", script.read_text()))
+    words = ["unshare", "--mount", "--propagation", "private", "sh", str(tmp_path / "mount.sh")]
+    command = [*words, str(bundle), str(disk)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        pytest.skip(f"no small disk can be had here: {done.stderr}")
+    assert "No space left on device" in refused(done)
 
 
 def test_packages_that_do_not_work_are_not_put_in_place(bundle, install, tmp_path) -> None:

@@ -34,5 +34,6 @@ def sign_manifest(folder: Path, key: Path) -> None:
             "ssh-keygen", purpose="signing a bundle", install="sudo apt install openssh-client"
         ) from None
     if done.returncode or not (folder / SIGNATURE_NAME).is_file():
-        said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        said = " ".join(done.stderr.removeprefix("Enter passphrase: ").split())
+        said = said or f"exit code {done.returncode}"
         raise TargetError(f"{key} cannot sign: {said[:300]}; give another key, or unlock this one")
