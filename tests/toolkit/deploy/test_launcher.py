@@ -14,10 +14,11 @@ from mejiro.deploy.payload import agent_zip
 from mejiro_agent import log as log_module
 from mejiro_agent import trial
 from mejiro_agent.frames import KEPT_FRAMES, Frames, Lines
-from mejiro_agent.launcher import main
+from mejiro_agent.launcher import main, web_token
 from mejiro_agent.log import Log
 from mejiro_agent.root import Root, read_state, write_state
 from mejiro_agent.services import Detached
+from mejiro_runtime.sinks.web.access import read_token
 
 
 def _line(age_ns: int = 9) -> str:
@@ -101,3 +102,28 @@ def test_a_power_cut_on_trial_brings_back_the_old_release(
             time.sleep(0.05)
     assert (found.release, found.on_trial, found.running) == (old, False, True)
     assert device.current.readlink().name == old
+
+
+def test_the_page_keeps_its_token(root: Root) -> None:
+    words = ["--source", "camera:0", "--web", "0.0.0.0:8080"]
+    told = web_token(root, words)
+    assert told == ["--web-token-file", str(root.token)]
+    first = root.token.read_text(encoding="ascii")
+    assert web_token(root, words) == told
+    assert root.token.read_text(encoding="ascii") == first
+    assert read_token(root.token) == first.strip()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--web"],
+        ["--web", "127.0.0.1:8080"],
+        ["--web", "[::1]:8080"],
+        ["--web", "0.0.0.0:80", "--web-token-file", "mine"],
+    ],
+)
+def test_a_page_without_need_gets_no_token(root: Root, words: list[str]) -> None:
+    assert web_token(root, words) == []
+    assert not root.token.exists()
