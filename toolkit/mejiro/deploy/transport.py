@@ -24,6 +24,7 @@ SSH_OPTIONS = {
     "ServerAliveCountMax": "3",
     "ClearAllForwardings": "yes",
     "EscapeChar": "none",
+    "RemoteCommand": "none",  # a host's own would stand in the way of ours
 }
 SSH_FAILED, NOT_FOUND = 255, 127
 KEPT_ERROR_LINES = 50
@@ -131,7 +132,8 @@ class Transport:
             self.process.kill()
             self.process.wait()
         self._listener.join(1)
-        if self.process.stderr is not None:
+        # A connection that ssh keeps for others may hold the pipe open, and closing would wait.
+        if self.process.stderr is not None and not self._listener.is_alive():
             self.process.stderr.close()
 
 
