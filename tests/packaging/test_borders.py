@@ -1,4 +1,4 @@
-"""The borders between and inside the two packages; the contracts stand in pyproject.toml."""
+"""The borders between and inside the packages; the contracts stand in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-PACKAGES = {"mejiro": "toolkit", "mejiro_runtime": "runtime"}
+PACKAGES = {"mejiro": "toolkit", "mejiro_agent": "toolkit", "mejiro_runtime": "runtime"}
 
 # The one module of the runtime that may name each optional package.
 WRAPPED_BY = {
@@ -68,6 +68,7 @@ def test_every_contract_is_kept(project_root: Path) -> None:
             "only a workstation has BROKEN",
         ),
         ("runtime/mejiro_runtime/files.py", "import tensorflow", "only a workstation has BROKEN"),
+        ("toolkit/mejiro_agent/wire.py", "import numpy", "nothing but Python BROKEN"),
     ],
 )
 def test_a_breach_is_noticed(copy: Path, file: str, line: str, broken: str) -> None:

@@ -110,9 +110,10 @@ def test_the_runtime_wheel_says_what_it_is(runtime_wheel: zipfile.ZipFile) -> No
 def test_the_host_wheel_holds_toolkit_and_targets(
     host_wheel: zipfile.ZipFile, project_root: Path
 ) -> None:
-    assert packages_in(host_wheel) == {"mejiro", "mejiro_targets"}
+    assert packages_in(host_wheel) == {"mejiro", "mejiro_agent", "mejiro_targets"}
     names = {name for name in host_wheel.namelist() if ".dist-info/" not in name}
     toolkit = source_files(project_root / "toolkit" / "mejiro")
+    toolkit |= source_files(project_root / "toolkit" / "mejiro_agent")
     assert names == toolkit | source_files(project_root / "targets" / "mejiro_targets")
     assert {"mejiro/py.typed", "mejiro_targets/__init__.py"} <= names
 
@@ -144,7 +145,8 @@ def third_parties(folder: Path) -> set[str]:
                 names.update(alias.name.partition(".")[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 names.add((node.module or "").partition(".")[0])
-    return names - sys.stdlib_module_names - {"mejiro", "mejiro_runtime", "mejiro_targets"}
+    ours = {"mejiro", "mejiro_agent", "mejiro_runtime", "mejiro_targets"}
+    return names - sys.stdlib_module_names - ours
 
 
 def test_whatever_the_host_imports_is_declared(

@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import json
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -169,7 +170,7 @@ class Launcher:
         self.log.write(f"starting release {release}")
         try:
             self.child = subprocess.Popen(
-                [*command, *run["arguments"]],
+                [*command, *run["arguments"], *web_token(self.root, run["arguments"])],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -252,6 +253,23 @@ class Launcher:
         }
         with contextlib.suppress(OSError):
             write_whole(self.root.status, json.dumps(value).encode())
+
+
+def web_token(root: Root, words: list[str]) -> list[str]:
+    """Return the words that keep the live page's token the same from one start to the next.
+
+    None where there is no page, where its token was given, or where only this device sees it.
+    """
+    if "--web" not in words[:-1] or "--web-token-file" in words:
+        return []
+    host = words[words.index("--web") + 1].rpartition(":")[0].strip("[]")
+    if host in ("localhost", "::1") or host.startswith("127."):
+        return []
+    if not root.token.is_file():
+        handle = os.open(root.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(f"{secrets.token_urlsafe(16)}\n")
+    return ["--web-token-file", str(root.token)]
 
 
 def kill_marked_runs(root: Root) -> None:

@@ -79,6 +79,11 @@ class Root(NamedTuple):
         return self.run / "status.json"
 
     @property
+    def token(self) -> Path:
+        """The token of the live page, which stays the same from one start to the next."""
+        return self.run / "web-token"
+
+    @property
     def cache(self) -> Path:
         """What `mejiro-run` remembers of this machine."""
         return self.folder / "cache"

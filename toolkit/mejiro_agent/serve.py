@@ -15,6 +15,10 @@ from mejiro_agent.session import Session
 from mejiro_agent.wire import GREETING, Reader, WireError
 
 INPUT, OUTPUT = 0, 1
+# A cable that was pulled out ends no connection: the device hears nothing, for hours. A host at
+# work is never silent for long between its calls, so then it is gone, and its trial is undone.
+SILENCE_WITH_LOCK_S = 120.0
+SILENCE_S = 3600.0
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -26,7 +30,7 @@ def serve(program: bytes) -> int:
         signal.signal(number, _end)
     try:
         session.send(hello={"pid": os.getpid(), "python": python_version()})
-        while _answer(session):
+        while answer(session):
             pass
     except (Cut, WireError):
         pass
@@ -49,9 +53,12 @@ def _close(session: Session) -> None:
         sys.stderr.write(f"mejiro-agent: {one_line(error)}\n")
 
 
-def _answer(session: Session) -> bool:
+def answer(session: Session) -> bool:
     """Do what the next message asks for; return False after a goodbye."""
-    frame = session.reader.frame()
+    try:
+        frame = session.reader.frame(SILENCE_WITH_LOCK_S if session.locked else SILENCE_S)
+    except TimeoutError:
+        raise Cut("the host has fallen silent") from None
     header = frame.header
     if "piece" in header or "file" in header:
         _take(session, header, frame.payload)

@@ -14,6 +14,7 @@ from mejiro_agent.root import Root
 WriteBundle = Callable[..., Path]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "step"),
     [

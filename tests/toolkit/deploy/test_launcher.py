@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mejiro.deploy import Connection, DeployOptions, deploy, status
+from mejiro.deploy.payload import agent_zip
 from mejiro_agent import log as log_module
+from mejiro_agent import trial
 from mejiro_agent.frames import KEPT_FRAMES, Frames, Lines
-from mejiro_agent.launcher import main
+from mejiro_agent.launcher import main, web_token
 from mejiro_agent.log import Log
+from mejiro_agent.root import Root, read_state, write_state
+from mejiro_agent.services import Detached
+from mejiro_runtime.sinks.web.access import read_token
 
 
 def _line(age_ns: int = 9) -> str:
@@ -72,3 +80,50 @@ def test_a_log_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_other_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert "usage:" in capsys.readouterr().err
+
+
+def test_a_power_cut_on_trial_brings_back_the_old_release(
+    url: str, device: Root, write_bundle: Callable[..., Path]
+) -> None:
+    """Start the launcher anew on what a device finds on its disk after a power cut."""
+    quick = DeployOptions(tune=False)
+    new = deploy(url, write_bundle("new"), quick).release
+    old = deploy(url, write_bundle("old", model=b"old"), quick).release
+    run = {"arguments": ["--source", "synthetic:64x48"], "manager": "detached"}
+    state = read_state(device)
+    write_state(device, {**state, "current": {"release": old, "run": run}})
+    trial.begin(device, new, run)
+    assert device.current.readlink().name == new
+    device.program.write_bytes(agent_zip())
+    Detached().install(device, old)
+    with Connection(url) as connection:
+        end_s = time.monotonic() + 20
+        while not (found := status(connection)).frames and time.monotonic() < end_s:
+            time.sleep(0.05)
+    assert (found.release, found.on_trial, found.running) == (old, False, True)
+    assert device.current.readlink().name == old
+
+
+def test_the_page_keeps_its_token(root: Root) -> None:
+    words = ["--source", "camera:0", "--web", "0.0.0.0:8080"]
+    told = web_token(root, words)
+    assert told == ["--web-token-file", str(root.token)]
+    first = root.token.read_text(encoding="ascii")
+    assert web_token(root, words) == told
+    assert root.token.read_text(encoding="ascii") == first
+    assert read_token(root.token) == first.strip()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--web"],
+        ["--web", "127.0.0.1:8080"],
+        ["--web", "[::1]:8080"],
+        ["--web", "0.0.0.0:80", "--web-token-file", "mine"],
+    ],
+)
+def test_a_page_without_need_gets_no_token(root: Root, words: list[str]) -> None:
+    assert web_token(root, words) == []
+    assert not root.token.exists()

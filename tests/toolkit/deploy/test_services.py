@@ -118,7 +118,9 @@ def test_a_users_unit_is_the_users(root: Root, systemctl: Path, tmp_path: Path) 
 
 
 def test_a_service_of_another_folder_is_left_alone(root: Root, systemctl: Path) -> None:
-    services.SYSTEM_UNIT.write_text("ExecStart=/home/other/mejiro\n", encoding="utf-8")
+    services.SYSTEM_UNIT.write_text(
+        "ExecStart=python3 launch /srv/other/mejiro\n", encoding="utf-8"
+    )
     with pytest.raises(AgentError, match="belongs to another folder"):
         Systemd(user=False).install(root, RELEASE)
     assert _asked(systemctl) == []

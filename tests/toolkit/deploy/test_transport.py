@@ -21,6 +21,11 @@ URL = parse_url("ssh://pi@kitchen:2222")
     ("code", "said", "told"),
     [
         (255, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!", "ssh-keygen -R '[kitchen]:2222'"),
+        (
+            255,
+            'REMOTE HOST IDENTIFICATION HAS CHANGED!\n  ssh-keygen -f "/k" -R "[10.0.0.5]:22"',
+            'run `ssh-keygen -f "/k" -R "[10.0.0.5]:22"`',
+        ),
         (255, "Host key verification failed.", "connect once with `ssh -p 2222 pi@kitchen`"),
         (255, "pi@kitchen: Permission denied (publickey,password).", "ssh-copy-id pi@kitchen"),
         (
@@ -30,8 +35,8 @@ URL = parse_url("ssh://pi@kitchen:2222")
         ),
         (
             255,
-            "connect to host kitchen port 2222: Connection refused",
-            "no ssh server on port 2222",
+            "connect to host 10.0.0.5 port 22: Connection refused",
+            "no ssh server on port 22;",
         ),
         (255, "connect to host kitchen port 22: Connection timed out", "is it switched on"),
         (255, "connect to host kitchen port 22: No route to host", "is it switched on"),
@@ -45,11 +50,12 @@ URL = parse_url("ssh://pi@kitchen:2222")
     ],
 )
 def test_an_end_is_explained_in_one_line(code: int, said: str, told: str) -> None:
-    text = str(explain_end(URL, code, [said] if said else []))
+    text = str(explain_end(URL, code, said.splitlines()))
     assert told in text
     assert "\n" not in text
 
 
+@pytest.mark.requires_tool("ssh")
 def test_the_command_leaves_the_users_configuration_in_force(tmp_path: Path) -> None:
     command = command_of(URL, ssh_config=tmp_path / "config")
     assert command[1:4] == ["-T", "-F", str(tmp_path / "config")]

@@ -130,6 +130,8 @@ def deploy(bundle: Path, url: str, **settings: Any) -> None:
         return
     for text in done.notes:
         note(f"note: {text}")
+    if done.signed_by is not None:
+        say(f"signed by {done.signed_by}")
     for judged in done.judgements:
         say(f"{judged['verdict']} {judged['requirement']} ({judged['why']})")
     say(

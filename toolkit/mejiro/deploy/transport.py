@@ -24,6 +24,7 @@ SSH_OPTIONS = {
     "ServerAliveCountMax": "3",
     "ClearAllForwardings": "yes",
     "EscapeChar": "none",
+    "RemoteCommand": "none",  # a host's own would stand in the way of ours
 }
 SSH_FAILED, NOT_FOUND = 255, 127
 KEPT_ERROR_LINES = 50
@@ -34,7 +35,7 @@ SSH_ERRORS = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key for .* has changed",
         (
             "{name} has another key than before: it was set up anew, or somebody stands between; "
-            "if you know why, run `ssh-keygen -R {key_name}`, then connect once with `{ssh}`"
+            "if you know why, run `{forget}`, then connect once with `{ssh}`"
         ),
     ),
     (
@@ -131,7 +132,8 @@ class Transport:
             self.process.kill()
             self.process.wait()
         self._listener.join(1)
-        if self.process.stderr is not None:
+        # A connection that ssh keeps for others may hold the pipe open, and closing would wait.
+        if self.process.stderr is not None and not self._listener.is_alive():
             self.process.stderr.close()
 
 
@@ -172,15 +174,19 @@ def explain_end(url: DeviceUrl, code: int | None, said: list[str]) -> DeployErro
 
 
 def _explain_ssh(url: DeviceUrl, text: str, told: str) -> str:
+    # The user's configuration may name another port or file than the URL tells, and ssh says so.
+    refused = re.search(r"port (\d+): Connection refused", text)
+    forget = re.search(r"ssh-keygen -f \S+ -R \S+", text)
+    key = f"'[{url.host}]:{url.port}'" if url.port else url.host
     port = "" if url.port is None else f"-p {url.port} "
     words = {
         "name": url.name,
         "host": url.host,
         "login": url.login,
         "user": url.user or "this user",
-        "port": url.port or 22,
+        "port": refused[1] if refused else url.port or 22,
         "ssh": f"ssh {port}{url.login}",
-        "key_name": f"'[{url.host}]:{url.port}'" if url.port else url.host,
+        "forget": forget[0] if forget else f"ssh-keygen -R {key}",
     }
     for pattern, meaning in SSH_ERRORS:
         if found := re.search(pattern, text, re.IGNORECASE):
