@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tests.emulation.boards import BOARDS
 from tests.emulation.device import PROJECT, DeviceError, unshared
-from tests.emulation.inside import Setup
+from tests.emulation.inside import Setup, written
 from tests.emulation.needs import Unavailable, require_emulation
 from tests.emulation.root import locked, make_root
 
@@ -68,7 +68,7 @@ def count_instructions(
     binds: Mapping[str, Path],
     environment: Mapping[str, str],
 ) -> list[Mark]:
-    """Run `command` on a board and return its marks; what it writes lands in `state`/upper.
+    """Run `command` on a board and return its marks; `inside.written(state)` has what it writes.
 
     The command's first word is a path on the device. Raises Unavailable where there is no
     emulation, DeviceError if the command fails.
@@ -100,5 +100,5 @@ def count_instructions(
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]
         raise DeviceError(f"'{command[0]}' ended with {done.returncode}: {' / '.join(said)}")
-    lines = (state / "upper" / _COUNTS).read_text(encoding="utf-8").splitlines()
+    lines = (written(state) / _COUNTS).read_text(encoding="utf-8").splitlines()
     return [Mark(*map(int, line.split())) for line in lines]

@@ -84,11 +84,6 @@ class Device:
         """The settings for `ssh -F`."""
         return self.state / "ssh_config"
 
-    @property
-    def upper(self) -> Path:
-        """What was written to the card; on the root's file system alone."""
-        return self.state / "upper"
-
     def running(self) -> Running | None:
         """Return what runs, or None; a process that took over the number is not it."""
         try:

@@ -93,6 +93,12 @@ def mount_root(setup: Setup) -> Path:
     return root
 
 
+def written(state: Path) -> Path:
+    """Return the folder that holds what was written to the device, besides its file systems."""
+    copy = state / "copy"
+    return copy if copy.is_dir() else state / "upper"
+
+
 def furnish(setup: Setup, root: Path) -> None:
     """Write what makes this device this device, and mount what a running system has."""
     BOARDS[setup.board].write(root)

@@ -11,6 +11,7 @@ from mejiro.errors import ExportError
 from mejiro.export.normalization import (
     exact_quantization,
     exported_input,
+    nearest_quantization,
     normalization_matrix,
 )
 from mejiro_runtime.preprocess import (
@@ -47,8 +48,26 @@ def test_only_a_whole_zero_point_in_range_is_exact(scale, offset, expected):
     assert exact_quantization(spec(scale, offset)) == expected
 
 
+@pytest.mark.parametrize(
+    ("scale", "offset", "expected"),
+    [
+        ((1 / 127.5,), (-1.0,), Quantization(1 / 127.5, 127)),
+        ((1 / 255,), (-0.5,), Quantization(1 / 255, 127)),
+        ((1 / 127.5,) * 3, (-1.0,) * 3, Quantization(1 / 127.5, 127)),
+        ((1 / 128,), (-127 / 128,), Quantization(1 / 128, 127)),  # exact
+        ((0.9 / 127.5,), (-0.9,), None),  # a tie that the converter may round either way
+        ((1 / 127.5,), (-1.01,), None),
+        ((-1 / 127.5,), (1.0,), None),
+        ((1 / 127.5, 1 / 127.5, 1 / 127), (-1.0,), None),
+    ],
+)
+def test_pixels_from_minus_one_to_one_are_folded_by_half_a_pixel(scale, offset, expected):
+    assert nearest_quantization(spec(scale, offset)) == expected
+
+
 def test_swapped_channels_cannot_be_folded():
     assert exact_quantization(spec((1.0,), (0.0,), order=PixelOrder.BGR)) is None
+    assert nearest_quantization(spec((1 / 127.5,), (-1.0,), order=PixelOrder.BGR)) is None
 
 
 @given(

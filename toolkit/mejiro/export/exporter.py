@@ -16,7 +16,11 @@ from mejiro.data.calibration import CalibrationPicture, CalibrationSet, default_
 from mejiro.data.clusters import nearest_to_centres
 from mejiro.errors import ExportError, UsageError
 from mejiro.export.linear_head import LinearHead, find_linear_head
-from mejiro.export.normalization import exact_quantization, exported_input
+from mejiro.export.normalization import (
+    exact_quantization,
+    exported_input,
+    nearest_quantization,
+)
 from mejiro.export.observe import features_of, find_ranges
 from mejiro.export.onnx import convert_from_tflite
 from mejiro.export.quantize import (
@@ -253,7 +257,9 @@ class Exporter:
             "normalization": "operations",
         }
         if precision is Precision.INT8:
-            if exact_quantization(self.model.input) is not None:
+            plain = self.outputs.recipe is None
+            folded = nearest_quantization if plain else exact_quantization
+            if folded(self.model.input) is not None:
                 lineage["normalization"] = "folded into the input quantization"
             lineage["full_integer"] = self.outputs.full_integer
             lineage["calibration"] = self._calibration_lineage()

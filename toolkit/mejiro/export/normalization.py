@@ -2,12 +2,14 @@
 
 A float model takes ``p * scale + offset``, an exported file takes the pixel p, a byte. An int8
 file reads its input through ``real = (p - zero_point) * scale``: where the two are the same
-function the normalization costs nothing and is exact. Otherwise the file begins with a 1x1
+function the normalization costs nothing and is exact. Where a whole zero point misses it by half a
+pixel, a file that is int8 throughout has it so all the same. Otherwise the file begins with a 1x1
 convolution that computes it.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +61,25 @@ def exact_quantization(spec: InputSpec) -> Quantization | None:
     if abs(place - zero_point) > _ZERO_POINT_TOLERANCE or not 0 <= zero_point <= 255:
         return None
     return Quantization(scale=scale, zero_point=zero_point)
+
+
+def nearest_quantization(spec: InputSpec) -> Quantization | None:
+    """Return the uint8 quantization that a file of int8 throughout reads its pixels by, or None.
+
+    It is the exact one, where there is one. Pixels from -a to a (-1 to 1, -0.5 to 0.5) have their 0
+    between two: a convolution would give them as int8 again, whose 0 is a whole number, and so be
+    off by the same half pixel and cost more than it says. The other ties are left to the
+    convolution: which way TensorFlow's converter rounds them depends on float32's last bit.
+    """
+    if (exact := exact_quantization(spec)) is not None:
+        return exact
+    if len({*spec.scale}) != 1 or len({*spec.offset}) != 1 or spec.order is PixelOrder.BGR:
+        return None
+    scale, offset = spec.scale[0], spec.offset[0]
+    power_of_two = math.frexp(-offset)[0] == 0.5
+    if scale <= 0 or not power_of_two or abs(-offset / scale - 127.5) > _ZERO_POINT_TOLERANCE:
+        return None
+    return Quantization(scale=scale, zero_point=127)
 
 
 def normalization_matrix(spec: InputSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -8,7 +8,11 @@ import numpy as np
 
 from mejiro.errors import ExportError
 from mejiro.export.linear_head import LinearHead
-from mejiro.export.normalization import exact_quantization, exported_input
+from mejiro.export.normalization import (
+    exact_quantization,
+    exported_input,
+    nearest_quantization,
+)
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
 from mejiro_runtime.card import Precision
@@ -33,9 +37,9 @@ def check_onnx(
     """Raise ExportError unless ONNX Runtime opens the file and it is as promised.
 
     Promised are one input of uint8 pixels, one row of scores and the float32 features of `head`,
-    batch norms folded away, and for INT8 weights as int8 by channel, the exact quantization of
-    the input, and, unless it is `mixed`, no operator on floats but the final softmax. A file for
-    `tensorrt` reads its pixels by arithmetic on floats instead.
+    batch norms folded away, and for INT8 weights as int8 by channel, the quantization of the
+    input, exact where the file is `mixed`, and, unless it is `mixed`, no operator on floats but the
+    final softmax. A file for `tensorrt` reads its pixels by arithmetic on floats instead.
     """
     import onnx
 
@@ -44,7 +48,8 @@ def check_onnx(
     _check_folding(proto, model)
     if precision is Precision.INT8:
         graph = _Graph(proto)
-        _check_input_quantization(graph, model, tensorrt=tensorrt)
+        folded = exact_quantization if mixed else nearest_quantization
+        _check_input_quantization(graph, model, folded(model.input), tensorrt=tensorrt)
         for node in proto.graph.node if not mixed else ():
             _check_int8_node(graph, node)
 
@@ -128,14 +133,16 @@ def _check_folding(proto: Any, model: FloatModel) -> None:
             )
 
 
-def _check_input_quantization(graph: _Graph, model: FloatModel, *, tensorrt: bool) -> None:
-    """Raise ExportError unless pixels are read by exactly the model's normalization."""
+def _check_input_quantization(
+    graph: _Graph, model: FloatModel, folded: Quantization | None, *, tensorrt: bool
+) -> None:
+    """Raise ExportError unless pixels are read by `folded`, or as they are."""
     name = graph.input
     users = graph.users.get(name, [])
     while len(users) == 1 and users[0].op_type in ("Transpose", "Reshape"):
         name = users[0].output[0]
         users = graph.users.get(name, [])
-    promised = exact_quantization(model.input) or Quantization(1.0, 0)
+    promised = folded or Quantization(1.0, 0)
     if tensorrt and [user.op_type for user in users] == ["Cast"]:
         _check_input_arithmetic(graph, users[0], model, promised)
         return

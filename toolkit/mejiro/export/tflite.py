@@ -12,7 +12,11 @@ from mejiro.errors import ExportError
 from mejiro.export.flatbuffer import Operator, TFLiteFile, number_of_values
 from mejiro.export.graph import Entry, trace
 from mejiro.export.linear_head import LinearHead
-from mejiro.export.normalization import exact_quantization, exported_input
+from mejiro.export.normalization import (
+    exact_quantization,
+    exported_input,
+    nearest_quantization,
+)
 from mejiro.export.quiet import quietly
 from mejiro.model import FloatModel
 from mejiro.tensorflow import load_tensorflow
@@ -62,9 +66,9 @@ def convert_int8(
     ExportError if the converter cannot take the model or cannot keep all of it in int8.
     """
     tf = load_tensorflow()
-    exact = exact_quantization(model.input)
-    traced = trace(model, Entry.PIXELS if exact is None else Entry.NORMALIZED, head)
-    spec = calibration_input(model.input)
+    folded = nearest_quantization(model.input) is not None
+    traced = trace(model, Entry.NORMALIZED if folded else Entry.PIXELS, head)
+    spec = model.input if folded else calibration_input(model.input)
     with quietly(f"converting {model.name} to TFLite int8"):
         converter = converter_of(tf, traced)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -141,12 +145,12 @@ def check_int8(
 ) -> None:
     """Raise ExportError unless the file keeps the promises made for INT8.
 
-    They are: uint8 pixels in, quantized by exactly the model's normalization where that can be;
-    every operator between the border's on int8; convolutions by channel; no float constants.
+    They are: uint8 pixels in, quantized by the model's normalization where that can be; every
+    operator between the border's on int8; convolutions by channel; no float constants.
     """
     file = TFLiteFile(data)
     _check_border(file, model, output="uint8" if full_integer else "float32", head=head)
-    _check_pixels(file, model)
+    _check_pixels(file, model, nearest_quantization(model.input))
     for operator in file.operators:
         _check_int8_operator(file, operator, full_integer=full_integer)
 
@@ -159,7 +163,7 @@ def check_mixed(data: bytes, model: FloatModel, head: LinearHead | None = None) 
     """
     file = TFLiteFile(data)
     _check_border(file, model, output="float32", head=head)
-    _check_pixels(file, model)
+    _check_pixels(file, model, exact_quantization(model.input))
     integers = 0
     for operator in file.operators:
         inputs = [file.tensor(index) for index in operator.inputs]
@@ -177,9 +181,9 @@ def check_mixed(data: bytes, model: FloatModel, head: LinearHead | None = None) 
         )
 
 
-def _check_pixels(file: TFLiteFile, model: FloatModel) -> None:
-    """Raise ExportError unless pixels are read by exactly the model's normalization."""
-    promised = exact_quantization(model.input) or PIXEL_QUANTIZATION
+def _check_pixels(file: TFLiteFile, model: FloatModel, folded: Quantization | None) -> None:
+    """Raise ExportError unless pixels are read by `folded`, or as they are."""
+    promised = folded or PIXEL_QUANTIZATION
     found = file.inputs[0].quantization
     # The file stores the scale as float32.
     if found != Quantization(float(np.float32(promised.scale)), promised.zero_point):
