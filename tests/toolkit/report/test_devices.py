@@ -58,6 +58,11 @@ def test_a_report_is_read() -> None:
     assert json.loads(json.dumps(report.to_json()))["fps"] == 61.5
 
 
+def test_a_report_that_was_brought_home_is_read_alike() -> None:
+    brought = {"device": "ssh://pi@kitchen", "probe": {}, "release": "0" * 16, "report": REPORT}
+    assert parse_report(brought, "kitchen") == parse_report(REPORT, "kitchen")
+
+
 def test_a_sustained_run_counts_with_its_hottest_window() -> None:
     windows = [
         {"temperature_celsius": 50.0, "throttled": []},

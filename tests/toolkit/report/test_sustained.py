@@ -53,6 +53,14 @@ def test_a_run_is_read_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "again.svg").read_bytes() == (tmp_path / "run.svg").read_bytes()
 
 
+def test_a_run_that_was_brought_home_is_the_same(tmp_path: Path) -> None:
+    path = written(tmp_path, temperature_celsius=61.0)
+    alone = read_sustained(path)
+    brought = {"device": "ssh://pi@kitchen", "probe": {}, "report": json.loads(path.read_text())}
+    path.write_text(json.dumps(brought), encoding="utf-8")
+    assert read_sustained(path) == alone
+
+
 def test_what_no_sensor_told_has_no_row(tmp_path: Path) -> None:
     plot_sustained(read_sustained(written(tmp_path)), tmp_path / "run.svg")
     drawn = (tmp_path / "run.svg").read_text(encoding="utf-8")

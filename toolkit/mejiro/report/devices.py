@@ -58,8 +58,13 @@ def read_report(path: Path) -> DeviceReport:
 
 
 def parse_report(value: Any, name: str) -> DeviceReport:
-    """Return the report that is called `name`; raises SpecError that says what is amiss."""
+    """Return the report that is called `name`; raises SpecError that says what is amiss.
+
+    What `mejiro device bench` brought home holds the device's own under `report`.
+    """
     fields = Fields(value, "the report")
+    if isinstance(brought := fields.optional("report"), dict):
+        value, fields = brought, Fields(brought, "the report")
     device = Fields(fields.mapping("device"), "device")
     backend = Fields(fields.mapping("backend"), "backend")
     windows = _windows(fields.optional("sustained"))

@@ -41,8 +41,13 @@ class SustainedRun:
 
 
 def read_sustained(path: Path) -> SustainedRun:
-    """Read the JSON that `mejiro-run bench --sustained --json` wrote; raises SpecError."""
+    """Read what `mejiro-run bench --sustained --json` or `mejiro device bench` wrote, or SpecError.
+
+    The latter is the former under the key `report`, beside what the device is.
+    """
     fields = Fields(read_json(path), str(path))
+    if isinstance(brought := fields.optional("report"), dict):
+        fields = Fields(brought, str(path))
     if (inner := fields.optional("sustained")) is None:
         raise SpecError(
             f"{path} holds no sustained run; write one with `mejiro-run bench BUNDLE "
