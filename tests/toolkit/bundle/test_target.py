@@ -96,6 +96,7 @@ def test_a_bundle_for_a_target_lists_all_that_installs_it(write, machine) -> Non
     assert "$" not in readme
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_the_same_inputs_give_the_same_bytes_signed_too(write, machine, key, index) -> None:
     one = write(machine(), "one", sign=key).folder
     shutil.rmtree(index)
@@ -107,6 +108,7 @@ def test_the_same_inputs_give_the_same_bytes_signed_too(write, machine, key, ind
     assert (differing, failed) == ([], [])
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_a_signature_is_openssh_s_and_outside_the_manifest(write, machine, key, tmp_path) -> None:
     folder = write(machine(), sign=key).folder
     signers = tmp_path / "signers"
@@ -120,6 +122,7 @@ def test_a_signature_is_openssh_s_and_outside_the_manifest(write, machine, key, 
     open_bundle(folder)
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_a_key_that_cannot_sign_leaves_no_bundle(write, machine, tmp_path, monkeypatch) -> None:
     bad = tmp_path / "bad key"
     bad.write_text("no key\n", encoding="utf-8")
