@@ -25,7 +25,7 @@ fail() {
     exit 1
 }
 
-env= python= check=
+env='' python='' check=''
 while [ $# -gt 0 ]; do
     case $1 in
     --env | --python)

@@ -99,7 +99,7 @@ def this_machine(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def machine() -> MachineOf:
     """Return what makes a profile of this machine."""
     return this_machine

@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mejiro.bundle.archive import write_zip
 from mejiro.bundle.board import install_text, write_board_files
@@ -173,6 +175,19 @@ def test_two_at_once_give_one_environment(bundle, install, tmp_path) -> None:
     ]
     assert [process.communicate()[0] for process in processes] == [f"{env}\n"] * 2
     assert works(env)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
+
+
+@given(title=TEXT)
+def test_whatever_a_profile_says_reaches_the_script_as_it_is(title, wheels, machine) -> None:
+    profile = _changed(machine(), title=title)
+    text = install_text(kit_of(profile, wheels), needed_bytes=1 << 20)
+    head = text[: text.index("\nfail() {")]
+    command = ["sh", "-c", f'{head}\nprintf "%s\\n%s" "$system" "$needed_kb"']
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout.decode() == f"{title}\n1024"
 
 
 # Refusals, each before anything is written.

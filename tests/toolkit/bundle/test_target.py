@@ -96,6 +96,7 @@ def test_a_bundle_for_a_target_lists_all_that_installs_it(write, machine) -> Non
     assert "$" not in readme
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_the_same_inputs_give_the_same_bytes_signed_too(write, machine, key, index) -> None:
     one = write(machine(), "one", sign=key).folder
     shutil.rmtree(index)
@@ -107,6 +108,7 @@ def test_the_same_inputs_give_the_same_bytes_signed_too(write, machine, key, ind
     assert (differing, failed) == ([], [])
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_a_signature_is_openssh_s_and_outside_the_manifest(write, machine, key, tmp_path) -> None:
     folder = write(machine(), sign=key).folder
     signers = tmp_path / "signers"
@@ -120,6 +122,7 @@ def test_a_signature_is_openssh_s_and_outside_the_manifest(write, machine, key, 
     open_bundle(folder)
 
 
+@pytest.mark.requires_tool("ssh-keygen")
 def test_a_key_that_cannot_sign_leaves_no_bundle(write, machine, tmp_path, monkeypatch) -> None:
     bad = tmp_path / "bad key"
     bad.write_text("no key\n", encoding="utf-8")
@@ -189,15 +192,34 @@ def test_a_jetson_is_never_given_the_cpu_unasked(colour_model, write_wheel, tmp_
     with pytest.raises(TargetError) as caught:
         choose_backends([onnx], options)
     told = str(caught.value)
-    assert told.startswith("onnxruntime-gpu for jetson-orin (jetpack6) is on no public index")
+    assert told.startswith("onnxruntime-gpu for jetson-orin (jetpack6) has to be brought")
     assert "--wheels" in told
     assert "--engine onnxruntime, which runs on the CPU" in told
     assert "a .tflite file with ai-edge-litert" in told
     write_wheel(tmp_path / "mine", "onnxruntime-gpu", "1.23.0", tag="cp310-cp310-linux_aarch64")
     brought = replace(options, wheels=(tmp_path / "mine",))
     assert [b.distribution for b in choose_backends([onnx], brought)] == ["onnxruntime-gpu"]
+    with pytest.raises(TargetError, match=r"for Python 3\.12 from .*JetPack 7"):
+        choose_backends([onnx], replace(brought, system="jetpack7"))
     asked = replace(options, engines=("onnxruntime",))
     assert [b.distribution for b in choose_backends([onnx], asked)] == ["onnxruntime"]
+
+
+def test_a_brought_wheel_is_taken_and_no_other_of_its_name(
+    write, machine, write_wheel, index, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("MEJIRO_CACHE", str(tmp_path / "cache"))
+    write_wheel(index, "onnxruntime-gpu", "1.31.1")  # for servers, say
+    mine = write_wheel(tmp_path / "mine", "onnxruntime-gpu", "1.23.0")
+    gpu = TargetBackend("onnxruntime", "onnxruntime-gpu>=1.18", "elsewhere")
+    bundle = write(machine(backends=[gpu]), wheels=(tmp_path / "mine",))
+    held = bundle.folder / "wheels" / mine.name
+    assert list(held.parent.glob("onnxruntime*")) == [held]
+    assert held.read_bytes() == mine.read_bytes()
+    # Built again under the same name: the one in the cache is not it.
+    write_wheel(tmp_path / "mine", "onnxruntime-gpu", "1.23.0", files={"gpu.py": b"built = 2\n"})
+    write(machine(backends=[gpu]), wheels=(tmp_path / "mine",))
+    assert held.read_bytes() == mine.read_bytes()
 
 
 def test_wheels_come_from_a_folder_that_exists(write, machine, tmp_path) -> None:
@@ -256,7 +278,7 @@ def test_the_command_writes_a_bundle_for_a_file_of_ones_own(
         (["--target", "coral-usb"], 2, "coral-usb is an add-on"),
         (["--target", "raspberry-pi-5", "--system", "x"], 2, "has no system 'x'"),
         (["--target", "raspberry-pi-32bit"], 1, "no engine for colours-fp32.onnx"),
-        (["--target", "jetson-orin"], 1, "on no public index"),
+        (["--target", "jetson-orin"], 1, "has to be brought"),
     ],
 )
 def test_bad_targets_are_one_line(words, code, told, colour_model, tmp_path, capsys) -> None:

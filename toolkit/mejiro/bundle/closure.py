@@ -14,6 +14,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
@@ -42,8 +43,8 @@ class Wheel:
 
 def read_wheel(path: Path) -> Wheel:
     """Read the name and the metadata of a wheel; TargetError if it is none."""
+    name, version, _ = read_wheel_name(path)
     try:
-        name, version, _, _ = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             (metadata,) = [
@@ -54,7 +55,7 @@ def read_wheel(path: Path) -> Wheel:
             if metadata.file_size > MAX_METADATA_BYTES:
                 raise ValueError(f"its metadata has {metadata.file_size} bytes")
             message = message_from_bytes(archive.read(metadata))
-    except (InvalidWheelFilename, zipfile.BadZipFile, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise TargetError(f"{path.name} is not a wheel ({error}); fetch it again") from None
     return Wheel(
         path=path,
@@ -65,6 +66,15 @@ def read_wheel(path: Path) -> Wheel:
         unpacked_bytes=sum(entry.file_size for entry in entries),
         source_bytes=sum(e.file_size for e in entries if e.filename.endswith(".py")),
     )
+
+
+def read_wheel_name(path: Path) -> tuple[str, Version, frozenset[Tag]]:
+    """Return the package, version and tags of a wheel's file name; TargetError if it has none."""
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+    except InvalidWheelFilename as error:
+        raise TargetError(f"{path.name} is not a wheel ({error}); fetch it again") from None
+    return name, version, tags
 
 
 def marker_environment(python: str, machine: str) -> dict[str, str]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mejiro.bundle.closure import Wheel, read_wheel
+from mejiro.bundle.closure import Wheel, read_wheel_name
 from mejiro.bundle.pip import Fit, NoWheel, Unreachable
 from mejiro.bundle.wheelhouse import Wish, gather
 from mejiro.errors import TargetError, UsageError
@@ -69,8 +70,9 @@ def make_kit(artifacts: Sequence[Artifact], options: TargetOptions) -> Kit:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder; give one with wheels as --wheels")
     backends = choose_backends(artifacts, options)
-    requirements = (*system.packages, *(backend.package for backend in backends))
     fit = Fit.of(profile, system)
+    engines = (_brought(backend, options.wheels, fit) or backend.package for backend in backends)
+    requirements = (*system.packages, *engines)
     provided = {one.package: one.version for one in system.provided}
     wish = Wish(requirements, fit, profile.architecture.value, provided, options.wheels)
     try:
@@ -109,16 +111,31 @@ def choose_backends(
             raise TargetError(_no_engine(artifact, options, system))
         wanted = [one for one in rows if canonicalize_name(one.distribution) in named]
         chosen += wanted or rows[:1]
+    fit = Fit.of(profile, system)
     for backend in chosen:
-        if backend.source and not _brought(backend, options.wheels):
+        if backend.source and not _brought(backend, options.wheels, fit):
             raise TargetError(_not_brought(backend, options, system))
     return tuple(dict.fromkeys(chosen))
 
 
-def _brought(backend: TargetBackend, folders: Sequence[Path]) -> bool:
-    name = canonicalize_name(backend.distribution)
-    files = [path for folder in folders for path in folder.glob("*.whl")]
-    return any(read_wheel(path).name == name for path in files)
+def _brought(backend: TargetBackend, folders: Sequence[Path], fit: Fit) -> str | None:
+    """Return a requirement of the newest wheel in `folders` that has to be brought; None without.
+
+    It is pinned: what an index has under that name is for other machines.
+    """
+    if not backend.source:
+        return None
+    wanted = Requirement(backend.package)
+    found = []
+    for path in (path for folder in folders for path in folder.glob("*.whl")):
+        name, version, tags = read_wheel_name(path)
+        if (
+            name == canonicalize_name(wanted.name)
+            and wanted.specifier.contains(version, prereleases=True)
+            and tags & fit.tags()
+        ):
+            found.append(version)
+    return f"{wanted.name}=={max(found)}" if found else None
 
 
 def _where(profile: TargetProfile, system: TargetSystem) -> str:
@@ -158,8 +175,8 @@ def _not_brought(backend: TargetBackend, options: TargetOptions, system: TargetS
     ]
     choices = ["give its folder as --wheels", *others]
     return (
-        f"{backend.distribution} for {_where(options.profile, system)} is on no public index: "
-        f"get its wheel for Python {system.python} from {backend.source} and "
+        f"{backend.distribution} for {_where(options.profile, system)} has to be brought: get a "
+        f"wheel of {backend.package} for Python {system.python} from {backend.source} and "
         f"{', or choose '.join(choices)}"
     )
 

@@ -61,6 +61,10 @@ def gather(wish: Wish, *, offline: bool = False) -> tuple[Wheel, ...]:
     if kept is not None:
         return kept
     store.mkdir(parents=True, exist_ok=True)
+    for path in _brought(wish):
+        kept_one = store / path.name
+        if kept_one.is_file() and sha256_of(kept_one) != sha256_of(path):
+            kept_one.unlink()  # pip could take either
     with tempfile.TemporaryDirectory(prefix=".fetching.", dir=store.parent) as name:
         fetched = _fetch(wish, Path(name), store, offline=offline)
         wheels = tuple(_store(wheel, store) for wheel in fetched)
@@ -104,13 +108,13 @@ def _pins(wish: Wish) -> str:
     return "".join(f"{line}\n" for line in kept)
 
 
+def _brought(wish: Wish) -> list[Path]:
+    return [path for folder in wish.folders for path in sorted(folder.glob("*.whl"))]
+
+
 def _key(wish: Wish) -> str:
     """Return what tells one resolution from another: all that it depends on but the index."""
-    brought = [
-        [path.name, sha256_of(path)]
-        for folder in wish.folders
-        for path in sorted(folder.glob("*.whl"))
-    ]
+    brought = [[path.name, sha256_of(path)] for path in _brought(wish)]
     content = [
         sorted(wish.requirements),
         wish.fit.python,

@@ -192,7 +192,7 @@ class TargetProfile:
             "cameras": list(self.cameras),
             "apt": list(self.apt),
             "service_manager": self.service_manager.value,
-            "systems": [_system_to_json(system) for system in self.systems],
+            "systems": [_system_to_json(system, self.architecture) for system in self.systems],
         }
 
 
@@ -241,12 +241,13 @@ def _check_requirement(name: str, text: str, *, pinned: bool) -> None:
         raise SpecError(f"'{name}' must be pinned, as in numpy==2.5.5, found '{text}'")
 
 
-def _system_to_json(system: TargetSystem) -> dict[str, Any]:
+def _system_to_json(system: TargetSystem, architecture: Architecture) -> dict[str, Any]:
     return {
         "name": system.name,
         "title": system.title,
         "python": system.python,
         "glibc": system.glibc,
+        "platform_tags": list(system.platform_tags(architecture)),
         "system_site_packages": system.system_site_packages,
         "packages": list(system.packages),
         "provided": [vars(one) for one in system.provided],
