@@ -78,6 +78,14 @@ def test_the_command_line_says_that_nothing_runs(
     assert capsys.readouterr().out == "not running\n"
 
 
+def test_purging_deletes_what_was_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEJIRO_CACHE", str(tmp_path))
+    (tmp_path / "emulation" / "devices" / "old").mkdir(parents=True)
+    (tmp_path / "verdicts").mkdir()
+    assert main(["purge"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["verdicts"]
+
+
 class TestOnDevice:
     """What takes a device of its own, or the one that all share."""
 
