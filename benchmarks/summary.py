@@ -30,6 +30,7 @@ BENCHMARKS = (
     "magnitude",
     "repair",
     "qat",
+    "arm_instructions",
 )
 BEGIN, END = "<!-- figures: written by benchmarks/summary.py -->", "<!-- end of figures -->"
 

@@ -1,9 +1,10 @@
-"""Keep emulated devices by hand: python -m tests.emulation start|stop|status|reset|ssh."""
+"""Keep emulated devices by hand: python -m tests.emulation start|stop|status|reset|ssh|purge."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 
 from tests.emulation.boards import BOARDS
@@ -28,9 +29,18 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("stop", help="pull the plug")
     commands.add_parser("status", help="say whether it runs; exit 3 if not")
     commands.add_parser("reset", help="stop it and give it a fresh card")
+    commands.add_parser("purge", help="stop all devices, and delete them and all that was kept")
     ssh = commands.add_parser("ssh", help="log in, or run a command")
     ssh.add_argument("words", nargs=argparse.REMAINDER)
     return top
+
+
+def purge() -> None:
+    """Stop every device, and delete the cache."""
+    cache = cache_folder()
+    for folder in (cache / "devices").glob("*"):
+        Device(folder.name).reset()
+    shutil.rmtree(cache, ignore_errors=True)
 
 
 def main(words: list[str]) -> int:
@@ -49,6 +59,8 @@ def main(words: list[str]) -> int:
             device.stop()
         elif given.command == "reset":
             device.reset()
+        elif given.command == "purge":
+            purge()
         elif given.command == "ssh":
             command = ["ssh", "-F", str(device.ssh_config), device.name, *given.words]
             os.execvp("ssh", command)

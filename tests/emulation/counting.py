@@ -23,8 +23,7 @@ SOURCE = PROJECT / "benchmarks" / "programs" / "count_instructions.c"
 PROGRAMS = {"gcc": "gcc", "qemu-aarch64": "qemu-user"}
 # Where the device sees QEMU, its libraries and the plugin.
 _LENT = "/opt/counting"
-_LIBRARIES = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu")
-_LOADER = "ld-linux-x86-64.so.2"
+_LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 _COUNTS = "tmp/counts.txt"
 
 
@@ -74,25 +73,18 @@ def count_instructions(
     emulation, DeviceError if the command fails.
     """
     require_emulation()
-    cpu = BOARDS[board].cpu
     lent = {
         f"{_LENT}/plugin": build_plugin(cache),
         f"{_LENT}/bin": Path(shutil.which("qemu-aarch64") or "").parent,
-        **{_LENT + folder: Path(folder).resolve() for folder in _LIBRARIES},
+        f"{_LENT}/lib": _LIBRARIES,
     }
-    # Python's order of hashing would be another in each run.
-    settings = {"PYTHONHASHSEED": "0", **environment}
-    qemu = [f"{_LENT}{_LIBRARIES[0]}/{_LOADER}", "--library-path"]
-    qemu += [":".join(_LENT + folder for folder in _LIBRARIES), f"{_LENT}/bin/qemu-aarch64"]
-    qemu += ["-cpu", cpu, "-plugin", f"{_LENT}/plugin/count.so,out=/{_COUNTS}"]
-    qemu += [word for name, value in settings.items() for word in ("-E", f"{name}={value}")]
     setup = Setup(
         base=str(make_root(cache)),
         state=str(state),
         board=board,
-        cpu=cpu,
+        cpu=BOARDS[board].cpu,
         binds={place: str(folder) for place, folder in {**lent, **binds}.items()},
-        command=(*qemu, *command),
+        command=(*_counting(board, environment), *command),
     )
     done = subprocess.run(
         unshared(setup), cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -102,3 +94,14 @@ def count_instructions(
         raise DeviceError(f"'{command[0]}' ended with {done.returncode}: {' / '.join(said)}")
     lines = (written(state) / _COUNTS).read_text(encoding="utf-8").splitlines()
     return [Mark(*map(int, line.split())) for line in lines]
+
+
+def _counting(board: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the words before a command that is counted: the lent QEMU, by the lent loader."""
+    words = [f"{_LENT}/lib/ld-linux-x86-64.so.2", "--library-path", f"{_LENT}/lib"]
+    words += [f"{_LENT}/bin/qemu-aarch64", "-cpu", BOARDS[board].cpu]
+    words += ["-plugin", f"{_LENT}/plugin/count.so,out=/{_COUNTS}"]
+    # Python's order of hashing would be another in each run.
+    for name, value in {"PYTHONHASHSEED": "0", **environment}.items():
+        words += ["-E", f"{name}={value}"]
+    return words

@@ -82,7 +82,7 @@ def _require_binfmt() -> None:
                 check=True,
                 capture_output=True,
             )
-        if any(_serves(entry) for entry in BINFMT.glob("*aarch64*")):
+        if any(_serves(entry) for entry in BINFMT.glob("*aarch64")):  # not aarch64_be
             return
         (BINFMT / "register").write_bytes(_registration())
     except FileExistsError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,14 @@ def test_the_command_line_says_that_nothing_runs(
     assert capsys.readouterr().out == "not running\n"
 
 
+def test_purging_deletes_what_was_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEJIRO_CACHE", str(tmp_path))
+    (tmp_path / "emulation" / "devices" / "old").mkdir(parents=True)
+    (tmp_path / "verdicts").mkdir()
+    assert main(["purge"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["verdicts"]
+
+
 class TestOnDevice:
     """What takes a device of its own, or the one that all share."""
 
@@ -100,6 +109,14 @@ class TestOnDevice:
         assert "Network is unreachable" in pi.run(
             ["python3", "-c", reach], check=False
         ).stderr.decode("utf-8")
+
+    def test_it_may_share_the_network(self, device_maker: DeviceMaker) -> None:
+        open_device = device_maker(Options("pi5", network=True))
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            reach = f"import socket; socket.create_connection(('127.0.0.1', {port}), 20)"
+            open_device.run(["python3", "-c", reach])
+        open_device.reset()
 
     def test_a_failing_command_is_told_with_its_last_words(self, pi: Device) -> None:
         with pytest.raises(DeviceError, match=r"ended with 1: cat: missing: No such file"):

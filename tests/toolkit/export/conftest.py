@@ -21,6 +21,7 @@ from mejiro_runtime.types import Label, PixelOrder
 SIDE = 24
 CLASSES = 7
 FOLDED = ((1 / 128,), (-127 / 128,))
+SIGNED = ((1 / 127.5,), (-1.0,))
 PER_CHANNEL = ((0.0171, 0.0175, 0.0174), (-2.12, -2.04, -1.80))
 LABELS = tuple(Label(index, f"class {index}") for index in range(CLASSES))
 
@@ -177,6 +178,7 @@ def tiny() -> SimpleNamespace:
         run_file=run_file,
         expected=keras_probabilities,
         FOLDED=FOLDED,
+        SIGNED=SIGNED,
         PER_CHANNEL=PER_CHANNEL,
         LABELS=LABELS,
         SIDE=SIDE,

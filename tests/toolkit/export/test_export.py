@@ -21,7 +21,7 @@ def test_every_format_has_an_exporter():
 
 
 @pytest.mark.parametrize("logits", [False, True])
-@pytest.mark.parametrize("normalization", ["FOLDED", "PER_CHANNEL"])
+@pytest.mark.parametrize("normalization", ["FOLDED", "SIGNED", "PER_CHANNEL"])
 def test_fp32_files_on_bytes_say_what_keras_says_of_normalized_pixels(
     tiny, tmp_path, normalization, logits
 ):
@@ -65,7 +65,7 @@ def test_fp16_files_are_half_as_large_and_nearly_equal(tiny, tmp_path, format):
     assert 0 < difference < 5e-3
 
 
-@pytest.mark.parametrize("normalization", ["FOLDED", "PER_CHANNEL"])
+@pytest.mark.parametrize("normalization", ["FOLDED", "SIGNED", "PER_CHANNEL"])
 @pytest.mark.parametrize("logits", [False, True])
 def test_int8_files_of_both_formats_agree(tiny, tmp_path, normalization, logits):
     model = tiny.model(tiny.input(getattr(tiny, normalization)), logits=logits)

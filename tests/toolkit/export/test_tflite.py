@@ -47,6 +47,15 @@ def test_pixels_that_need_operations_are_read_as_bytes(tiny):
     assert first == ["QUANTIZE", "DEPTHWISE_CONV_2D"]  # one rounding, not two
 
 
+def test_pixels_from_minus_one_to_one_need_no_operation(tiny):
+    model = tiny.model(tiny.input(tiny.SIGNED))
+    dull = tiny.noise(2, low=90, high=110)
+    file = TFLiteFile(convert_int8(model, dull.tensors, full_integer=False))
+    expected = Quantization(float(np.float32(1 / 127.5)), 127)
+    assert file.inputs[0].quantization == expected
+    assert [op.name for op in file.operators[:2]] == ["QUANTIZE", "CONV_2D"]
+
+
 def test_buffers_lie_where_kernels_may_read_them(int8):
     model = schema.Model.GetRootAs(int8, 0)
     seen = 0
