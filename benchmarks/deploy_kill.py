@@ -1,8 +1,8 @@
 """Kill deploys at every step, and count how often the old version runs and the next deploy works.
 
 A stand-in bundle (deploy_stand_in.py) runs as a service of this machine. Each run begins a deploy
-of another bundle and ends it by one of three ways, at one of its steps, after a random share of
-the time that the step takes:
+of another bundle (every other round with another launcher too, as after an upgrade) and ends it by
+one of three ways, at one of its steps, after a random share of the time that the step takes:
 
 * host: SIGKILL to the process that deploys;
 * agent: SIGKILL to the agent;
@@ -78,11 +78,11 @@ def stand_in_ssh(folder: Path) -> Iterator[None]:
         os.environ["PATH"] = before
 
 
-def begin_deploy(url: str, bundle: Path) -> subprocess.Popen[str]:
-    """Start a deploy in a process of its own, in a group of its own."""
+def begin_deploy(url: str, bundle: Path, *, upgrade: bool) -> subprocess.Popen[str]:
+    """Start a deploy in a process of its own; with `upgrade`, it brings another launcher too."""
     program = harness.FOLDER / "programs" / "deploy_once.py"
     return subprocess.Popen(
-        [sys.executable, str(program), url, str(bundle)],
+        [sys.executable, str(program), url, str(bundle), *(["new"] if upgrade else [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -131,15 +131,20 @@ def wait_for_frames(url: str, wanted: set[str]) -> tuple[Status, float]:
             time.sleep(0.1)
 
 
-def kill_once(root: Path, folder: Path, way: str, step: Step, share: float) -> Outcome:
+def kill_once(
+    root: Path, folder: Path, way: str, step: Step, share: float, *, upgrade: bool = False
+) -> Outcome:
     """Kill one deploy to `root`, whose service runs; then deploy again."""
     local = f"local:{root}"
     with Connection(local) as connection:
         old = status(connection).release or ""
     blob = random.Random(f"{folder} {time.time_ns()}").randbytes(BLOB_BYTES)
-    bundle = write_stand_in(folder, model=blob, more={"wheels/unique": blob[:64]})
+    # Slow enough that the gate takes a while, in which the new release is on trial.
+    slow = {"frame_s": "0.03"}
+    more = {"wheels/unique": blob[:64]}
+    bundle = write_stand_in(folder, model=blob, behaviour=slow, more=more)
     url = "ssh://stand-in" if way == "cut" else local
-    process = begin_deploy(url, bundle)
+    process = begin_deploy(url, bundle, upgrade=upgrade)
     reached = kill_at(process, way, step, share * STEP_SECONDS.get(step, OTHER_SECONDS))
     new = release_of(bundle)
     found, back_s = wait_for_frames(local, {old, new})
@@ -177,7 +182,8 @@ def main() -> None:
         root = prepared(folder)
         with stand_in_ssh(folder / "bin"):
             for number, (way, step, share) in enumerate(cases):
-                outcomes.append(kill_once(root, folder / "new", way, step, share))
+                upgrade = number // len(WAYS) // len(STEPS) % 2 == 1
+                outcomes.append(kill_once(root, folder / "new", way, step, share, upgrade=upgrade))
                 harness.show_progress(number + 1, count)
         with Connection(f"local:{root}") as connection:
             uninstall_from(connection)

@@ -61,6 +61,7 @@ if command == "bench":
     print(json.dumps({"bundle": bundle, "requirements": judged,
                       "stages": {"frame_to_label": {"p50_ns": 9000000}}}))
     sys.exit(bool(asked) and how != "well")
+frame_s = float(behaviour.get("frame_s", "0.002"))
 frames = int(words[words.index("--frames") + 1]) if "--frames" in words else 10**9
 if how == "silent":
     time.sleep(1000)
@@ -68,7 +69,7 @@ age_ns = 900_000_000 if how == "slow" else 5_000_000
 for frame in range(frames):
     print(json.dumps({"frame": frame, "capture_ns": 1000, "preprocess_ns": 2000, "infer_ns": 3000,
                       "postprocess_ns": 400, "age_ns": age_ns}), flush=True)
-    time.sleep(0.002)
+    time.sleep(frame_s)
 """
 
 

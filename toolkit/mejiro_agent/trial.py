@@ -12,7 +12,7 @@ from typing import Any
 
 from mejiro_agent.errors import AgentError
 from mejiro_agent.root import Root, active, point_current, read_state, remember, write_state
-from mejiro_agent.services import manager_of
+from mejiro_agent.services import Detached, manager_of
 
 
 def begin(root: Root, release: str, run: dict[str, Any] | None) -> dict[str, Any]:
@@ -34,7 +34,9 @@ def serve(root: Root, old: dict[str, Any]) -> None:
     setting = active(read_state(root))
     run = setting["run"]
     manager, former = manager_of(run), manager_of(old["run"])
-    if former is not None and (manager is None or run["manager"] != old["run"]["manager"]):
+    changed = manager is None or run["manager"] != (old["run"] or run)["manager"]
+    # A new launcher ends a detached one by itself, and then there is none at no time.
+    if former is not None and changed and (manager is None or not isinstance(former, Detached)):
         former.remove(root)
     if manager is not None:
         manager.install(root, setting["release"])

@@ -145,6 +145,21 @@ def test_a_trial_that_ends_a_service_and_one_that_is_undone(root: Root, systemct
     assert trial.undo(root) is None
 
 
+def test_a_detached_launcher_is_not_ended_before_another_runs(
+    root: Root, systemctl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new launcher ends it by itself; until then it would go back from an abandoned trial."""
+
+    def remove(self: object, root: Root) -> None:
+        pytest.fail("it was ended first")
+
+    monkeypatch.setattr(services.Detached, "remove", remove)
+    old = {"release": RELEASE, "run": {"arguments": [], "manager": "detached"}}
+    trial.begin(root, RELEASE, {"arguments": [], "manager": "systemd"})
+    trial.serve(root, old)
+    assert "systemctl restart mejiro.service" in _asked(systemctl)
+
+
 def test_a_manager_that_is_not_there_is_refused() -> None:
     assert manager_of(None) is None
     with pytest.raises(AgentError, match="no service manager 'runit'"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def status(**settings: Any) -> None:
     if found.on_trial:
         say("  on trial: a deploy watches it now")
     if found.run is not None:
-        since = "" if found.since is None else f", for {_duration(time.time() - found.since)}"
+        since = "" if found.running_s is None else f", for {_duration(found.running_s)}"
         say(f"  service      {'runs' if found.running else 'does not run'}{since}")
         say(f"  started as   {' '.join(found.run['arguments'])} (by {found.run['manager']})")
         rate = found.frames_per_second

@@ -24,7 +24,7 @@ class Status:
     run: dict[str, Any] | None
     on_trial: bool
     running: bool
-    since: float | None
+    running_s: float | None
     frames: int | None
     frames_per_second: float | None
     last_error: str | None
@@ -50,7 +50,8 @@ def status(connection: Connection) -> Status:
         run=setting["run"],
         on_trial=state["trial"] is not None,
         running=running,
-        since=service.get("since") if running else None,
+        # By the device's own clock, which may be another than ours.
+        running_s=found["clock"] - service["since"] if running else None,
         frames=service.get("frames"),
         frames_per_second=service.get("frames_per_second"),
         last_error=service.get("last_error") or None,
