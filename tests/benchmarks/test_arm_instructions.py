@@ -70,6 +70,9 @@ def test_one_value_that_differs_is_not_identical(counting: Any) -> None:
     assert counting.share_identical(runs, "file") == 0.75
 
 
-def test_two_runs_are_as_far_apart_as_their_worst_count(counting: Any) -> None:
-    runs = [counting.Run({"file": {"engine": list(c)}}, {}, {}) for c in ((100, 200), (100, 201))]
-    assert counting.repeatability(*runs) == pytest.approx(1 / 200)
+def test_two_runs_are_as_far_apart_as_the_medians_of_their_worst_stage(counting: Any) -> None:
+    def run(*counts: int) -> Any:
+        return counting.Run({"file": {"engine": list(counts), "whole frame": [7]}}, {}, {})
+
+    assert counting.repeatability(run(100, 100, 900), run(100, 100, 100)) == 0
+    assert counting.repeatability(run(102), run(100)) == pytest.approx(0.02)
