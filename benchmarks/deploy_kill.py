@@ -225,7 +225,7 @@ def report(options: Any, outcomes: list[Outcome]) -> None:
         ratios,
         settings={"runs": count, "by way and step": dict(sorted(by_step.items()))},
         rounds=rounds,
-        notes=[told, bound, *(f"failed: {one}" for one in bad)],
+        notes=[told, *([] if bad else [bound]), *(f"failed: {one}" for one in bad)],
     )
 
 
