@@ -210,6 +210,10 @@ def report(options: Any, outcomes: list[Outcome]) -> None:
         f"{len(confirmed)} kills came after the new release had been confirmed, so that it is "
         f"what must run; it did in {sum(one.old_runs for one in confirmed)}"
     )
+    # What a share of all says of the next kills (Clopper and Pearson 1934).
+    bound = (
+        f"{count} of {count} says, with 95% confidence, that at least {0.05 ** (1 / count):.1%} do"
+    )
     by_step = Counter(f"{one.way} {one.step}" for one in outcomes)
     rounds = {
         "seconds until frames of the right release": {
@@ -221,7 +225,7 @@ def report(options: Any, outcomes: list[Outcome]) -> None:
         ratios,
         settings={"runs": count, "by way and step": dict(sorted(by_step.items()))},
         rounds=rounds,
-        notes=[told, *(f"failed: {one}" for one in bad)],
+        notes=[told, *([] if bad else [bound]), *(f"failed: {one}" for one in bad)],
     )
 
 
