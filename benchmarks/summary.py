@@ -31,6 +31,7 @@ BENCHMARKS = (
     "repair",
     "qat",
     "arm_instructions",
+    "deploy_kill",
 )
 BEGIN, END = "<!-- figures: written by benchmarks/summary.py -->", "<!-- end of figures -->"
 
