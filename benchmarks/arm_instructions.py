@@ -1,7 +1,7 @@
 """Count the AArch64 instructions of a frame on the CPUs of a Raspberry Pi 3, 4 and 5.
 
 QEMU executes the very programs of a Pi (Debian's Python, the wheels for arm64) as each CPU would
-choose them, and a plugin counts: the same from run to run to a few parts in a million, on any
+choose them, and a plugin counts: medians are the same from run to run to a part in 10,000, on any
 machine. It is no time: caches, memory and how many instructions a CPU does at once are not in it.
 One thread. Counted are, for photographs of 640x480,
 
