@@ -71,7 +71,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         metavar="NAME[:VARIANT]",
-        help="litert[:xnnpack|builtin|ai-edge-litert|tflite-runtime] or "
+        help="litert[:xnnpack|builtin|edgetpu|ai-edge-litert|tflite-runtime] or "
         "onnxruntime[:cpu|gpu|tensorrt|cuda|...]",
     )
     parser.add_argument("--threads", type=int, metavar="N", help="default: the CPUs, at most 4")

@@ -1,7 +1,7 @@
 """Run TFLite files: ai-edge-litert where installed, else tflite-runtime, else TensorFlow's own.
 
 Variants of a request: the name of one of `ENGINES`, or ``xnnpack`` (refuse to run without it),
-or ``builtin`` (LiteRT's reference kernels, for comparison).
+or ``builtin`` (LiteRT's reference kernels, for comparison), or ``edgetpu`` (a Coral accelerator).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from mejiro_runtime.backends import distributions
+from mejiro_runtime.backends import distributions, edgetpu
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest
 from mejiro_runtime.errors import BackendError, MissingPackage, ModelError
 from mejiro_runtime.preprocess import Quantization, TensorInfo
@@ -31,7 +31,7 @@ ENGINES = {
     "tflite-runtime": "tflite_runtime.interpreter",
     "tensorflow": "tensorflow.lite",
 }
-KERNELS = ("xnnpack", "builtin")
+KERNELS = ("xnnpack", "builtin", "edgetpu")
 
 
 def installed() -> tuple[str, ...]:
@@ -142,17 +142,22 @@ class LiteRTBackend:
         module = _interpreter_module(engine)
         options: dict[str, Any] = {"model_path": str(path), "num_threads": request.threads}
         if request.variant == "builtin":
-            resolver = module.experimental if engine == "tensorflow" else module
-            options["experimental_op_resolver_type"] = (
-                resolver.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            )
+            options["experimental_op_resolver_type"] = _holder(
+                module, engine
+            ).OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        coral = request.variant == "edgetpu"
+        if coral:
+            try:
+                options |= _delegates(edgetpu.load(_holder(module, engine)))
+            except BackendError as error:
+                coral, fallback = False, _allowed(request, error)
         with _native_log() as log:
             try:
                 self._interpreter = module.Interpreter(**options)
                 self._interpreter.allocate_tensors()
                 inputs = self._interpreter.get_input_details()
                 outputs = self._interpreter.get_output_details()
-                accelerator = self._accelerator()
+                operators = self._operators()
             except (ValueError, RuntimeError, SystemError, TypeError) as error:
                 reason = str(error).strip().splitlines()
                 raise ModelError(
@@ -161,6 +166,12 @@ class LiteRTBackend:
                 ) from error
             finally:
                 self.log = log
+        accelerator = _accelerator(operators)
+        if coral:
+            try:
+                accelerator = edgetpu.accelerator(operators)
+            except BackendError as error:
+                fallback = _allowed(request, error)
         self._input_indices = [detail["index"] for detail in inputs]
         self._output_indices = [detail["index"] for detail in outputs]
         self.inputs = tuple(_describe(detail) for detail in inputs)
@@ -182,20 +193,15 @@ class LiteRTBackend:
             fallback=fallback,
         )
 
-    def _accelerator(self) -> str:
-        """Say who took the operators, from the interpreter's execution plan.
+    def _operators(self) -> list[str]:
+        """Return the names of the operators that run; none if this engine does not tell.
 
-        A delegate shows as operators named DELEGATE that follow the file's own. The names are
-        read from the wrapped interpreter: its public way describes every tensor of every one.
+        They are read from the wrapped interpreter: its public way describes every tensor of each.
         """
         nodes: Any = getattr(self._interpreter, "_interpreter", None)
         if not (hasattr(nodes, "NumNodes") and hasattr(nodes, "NodeName")):
-            return "unknown kernels"
-        names = [nodes.NodeName(index) for index in range(nodes.NumNodes())]
-        parts = names.count("DELEGATE")
-        if not parts:
-            return "builtin kernels"
-        return "XNNPACK" if parts == 1 else f"XNNPACK in {parts} parts"
+            return []
+        return [nodes.NodeName(index) for index in range(nodes.NumNodes())]
 
     def infer(self, *tensors: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """See `Backend.infer`."""
@@ -226,6 +232,32 @@ class LiteRTBackend:
     def close(self) -> None:
         """See `Backend.close`."""
         self._interpreter = None
+
+
+def _holder(module: Any, engine: str) -> Any:
+    """Return what holds `load_delegate` and the like of an engine."""
+    return module.experimental if engine == "tensorflow" else module
+
+
+def _delegates(delegate: Any) -> dict[str, Any]:
+    return {"experimental_delegates": [delegate]}
+
+
+def _allowed(request: BackendRequest, error: BackendError) -> str:
+    """Return why another way is taken, if the request allows one; else raise `error`."""
+    if not request.allow_fallback:
+        raise error
+    return str(error).partition(";")[0]
+
+
+def _accelerator(operators: list[str]) -> str:
+    """Say who took the operators: a delegate shows as DELEGATE, after the file's own."""
+    if not operators:
+        return "unknown kernels"
+    parts = operators.count("DELEGATE")
+    if not parts:
+        return "builtin kernels"
+    return "XNNPACK" if parts == 1 else f"XNNPACK in {parts} parts"
 
 
 def _describe(detail: dict[str, Any]) -> TensorInfo:

@@ -124,7 +124,7 @@ def test_builtin_kernels_are_other_code_for_the_same_answers(model_file) -> None
 def test_xnnpack_that_took_nothing_is_an_error_unless_fallback_is_allowed(
     model_file, monkeypatch
 ) -> None:
-    monkeypatch.setattr(litert.LiteRTBackend, "_accelerator", lambda self: "builtin kernels")
+    monkeypatch.setattr(litert, "_accelerator", lambda operators: "builtin kernels")
     with pytest.raises(BackendError, match="XNNPACK did not take this model, found builtin"):
         open_backend(model_file, BackendRequest("litert", "xnnpack"))
     request = BackendRequest("litert", "xnnpack", allow_fallback=True)
