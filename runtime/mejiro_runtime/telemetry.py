@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mejiro_runtime.jetson import jetson_linux
-
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process ever held resident, in bytes; None off Unix."""
@@ -71,6 +69,9 @@ def temperature_celsius() -> float | None:
 
 def describe_machine() -> dict[str, Any]:
     """Return what identifies this kind of machine, without its name or its user's."""
+    # Only reports need it, and a start should not pay for it.
+    from mejiro_runtime.jetson import jetson_linux
+
     release = jetson_linux()
     return {
         "board": board(),

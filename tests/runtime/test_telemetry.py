@@ -87,5 +87,5 @@ def test_peak_memory_is_plausible() -> None:
 
 def test_a_jetson_names_its_release(monkeypatch) -> None:
     assert "jetson_linux" not in telemetry.describe_machine()
-    monkeypatch.setattr(telemetry, "jetson_linux", lambda: "36.4.3")
+    monkeypatch.setattr("mejiro_runtime.jetson.jetson_linux", lambda: "36.4.3")
     assert telemetry.describe_machine()["jetson_linux"] == "36.4.3"
