@@ -282,20 +282,23 @@ def _verify(signers: bytes, manifest: bytes, signature: bytes) -> str:
         (folder / "signature").write_bytes(signature)
         common = ["-f", str(folder / "signers"), "-s", str(folder / "signature")]
         found = _ssh_keygen(["find-principals", *common], b"")
-        who = found.stdout.decode("utf-8", "replace").split("\n")[0].strip()
-        if found.returncode != 0 or not who:
+        # A line for each name of the first entry with the key, or all in one: any will do.
+        lines = found.stdout.decode("utf-8", "replace").splitlines()
+        names = [line.split(",")[0].strip() for line in lines if line.strip()]
+        if found.returncode != 0 or not names:
             raise AgentError(
                 "the bundle is signed by a key that this device does not know; sign it with one of "
                 "its allowed signers"
             )
-        done = _ssh_keygen(["verify", *common, "-I", who, "-n", NAMESPACE], manifest)
-    if done.returncode != 0:
-        told = done.stderr or done.stdout
-        reason = " ".join(told.decode("utf-8", "replace").split())
-        raise AgentError(
-            f"the bundle's signature is wrong ({reason}): it was altered after it was signed"
-        )
-    return who
+        reason = ""
+        for who in names:
+            done = _ssh_keygen(["verify", *common, "-I", who, "-n", NAMESPACE], manifest)
+            if done.returncode == 0:
+                return who
+            reason = " ".join((done.stderr or done.stdout).decode("utf-8", "replace").split())
+    raise AgentError(
+        f"the bundle's signature is wrong ({reason}): it was altered after it was signed"
+    )
 
 
 def _ssh_keygen(words: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -44,8 +44,10 @@ def load(module: Any) -> Any:
 def accelerator(operators: Sequence[str]) -> str:
     """Say how much of a file the Edge TPU takes, from its operators' names.
 
-    Raises BackendError if it takes none.
+    Raises BackendError if it takes none. Without names the engine does not tell.
     """
+    if not operators:
+        return "unknown kernels, with the Edge TPU's delegate"
     taken = operators.count(OPERATOR)
     if not taken:
         raise BackendError(

@@ -37,6 +37,7 @@ def test_an_accelerator_that_does_not_answer_is_told(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("operators", "told"),
     [
+        ([], "unknown kernels, with the Edge TPU's delegate"),
         (["edgetpu-custom-op"], "Edge TPU"),
         (["edgetpu-custom-op", "EdgeTpuDelegateForCustomOp"], "Edge TPU"),
         (

@@ -55,6 +55,24 @@ def test_the_first_deploy_sets_the_signers_and_later_ones_are_held_to_them(
         check_signature(root, MANIFEST, None, None)
 
 
+@pytest.mark.parametrize("told", [b"second\nthird\n", b"second,third\n"])
+def test_an_entry_may_list_names(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bytes
+) -> None:
+    key, line = _key(tmp_path, "maker")
+    entry = b"second,third " + line.split(b" ", 1)[1]
+    ask = upload._ssh_keygen
+
+    def answer(words: list[str], data: bytes) -> subprocess.CompletedProcess[bytes]:
+        done = ask(words, data)
+        if words[0] == "find-principals" and done.returncode == 0:
+            done.stdout = told  # as newer and as older versions say it
+        return done
+
+    monkeypatch.setattr(upload, "_ssh_keygen", answer)
+    assert check_signature(root, MANIFEST, _sign(tmp_path, key), entry) == "second"
+
+
 def test_signers_that_do_not_fit_the_bundle_are_not_kept(root: Root, tmp_path: Path) -> None:
     key, _ = _key(tmp_path, "maker")
     _, others = _key(tmp_path, "other")
