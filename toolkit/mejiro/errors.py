@@ -12,8 +12,10 @@ __all__ = [
     "FleetError",
     "MejiroError",
     "MissingPackage",
+    "PhoneError",
     "PruneError",
     "QualityError",
+    "ServeError",
     "TargetError",
     "RolledBack",
     "UsageError",
@@ -59,3 +61,11 @@ class DeployError(MejiroError):
 
 class RolledBack(DeployError):
     """Report a release that failed on trial, and what runs instead of it again."""
+
+
+class ServeError(MejiroError):
+    """Report a page that cannot be served as asked."""
+
+
+class PhoneError(MejiroError):
+    """Report a phone that cannot be reached over adb, or does not do what it was told."""

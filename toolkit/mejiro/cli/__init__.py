@@ -33,6 +33,7 @@ COMMANDS = {
     "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
     "targets": "mejiro.cli.targets",
+    "serve": "mejiro.cli.serve",
     "deploy": "mejiro.cli.deploy",
     "device": "mejiro.cli.device",
     "fleet": "mejiro.cli.fleet",

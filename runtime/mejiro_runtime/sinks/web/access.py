@@ -117,22 +117,25 @@ class Access:
     address: Address
     token: str | None = None
     names: frozenset[str] = field(default_factory=frozenset)
+    scheme: str = "http"
 
     @classmethod
-    def to(cls, address: Address, token_file: Path | None = None) -> Access:
+    def to(
+        cls, address: Address, token_file: Path | None = None, *, scheme: str = "http"
+    ) -> Access:
         """Return what `address` demands: a token, new or from a file, unless it is loopback."""
         if token_file is not None:
             token: str | None = read_token(token_file)
         else:
             token = None if address.loopback else new_token()
         own = socket.gethostname().lower()
-        return cls(address, token, frozenset({address.host.lower(), own, f"{own}.local"}))
+        return cls(address, token, frozenset({address.host.lower(), own, f"{own}.local"}), scheme)
 
     def url(self, port: int) -> str:
         """Return the address to open, its token included."""
         host = own_address(self.address.host)
         shown = f"[{host}]" if ":" in host else host
-        return f"http://{shown}:{port}/" + (f"?token={self.token}" if self.token else "")
+        return f"{self.scheme}://{shown}:{port}/" + (f"?token={self.token}" if self.token else "")
 
     def check_names(self, request: Request) -> None:
         """Raise Refused if the request came by a foreign name, or from a foreign page."""
@@ -141,7 +144,7 @@ class Access:
                 HTTPStatus.MISDIRECTED_REQUEST, "this server does not go by the name in Host"
             )
         origin = request.headers.get("origin")
-        if origin is not None and origin.lower() != f"http://{request.host.lower()}":
+        if origin is not None and origin.lower() != f"{self.scheme}://{request.host.lower()}":
             raise Refused(HTTPStatus.FORBIDDEN, "pages of other sites may not look")
         # A picture or script that another site's page asks for carries no Origin.
         site = request.headers.get("sec-fetch-site", "none")
@@ -172,7 +175,8 @@ class Access:
         if _same(request.headers.get("authorization", ""), f"Bearer {self.token}"):
             return ""
         if _same(request.query.get("token", [""])[0], self.token):
-            return f"{self.cookie_name}={self._pass()}; HttpOnly; SameSite=Strict; Path=/"
+            secure = "; Secure" if self.scheme == "https" else ""
+            return f"{self.cookie_name}={self._pass()}; HttpOnly; SameSite=Strict; Path=/{secure}"
         return None
 
     @property
