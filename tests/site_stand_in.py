@@ -81,7 +81,15 @@ def write_site(folder: Path, files: Mapping[str, bytes] | None = None) -> Path:
         target.write_bytes(body)
         listed[path] = {"size_bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
     version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
-    value = {"schema": 1, "name": "birds", "title": "Birds", "made_by": "mejiro 0.1.0",
-             "target": "android-web", "models": [], "files": listed, "version": version}  # fmt: skip
+    value = {
+        "schema": 1,
+        "name": "birds",
+        "title": "Birds",
+        "made_by": "mejiro 0.1.0",
+        "target": "android-web",
+        "models": [],
+        "files": listed,
+        "version": version,
+    }
     (folder / "site.json").write_text(json.dumps(value))
     return folder

@@ -181,11 +181,8 @@ class ReportBox:
         else:
             artifact, board = report.artifact, report.board
         now = datetime.datetime.now(datetime.timezone.utc)
-        parts = [
-            now.strftime("%Y%m%d-%H%M%S"),
-            plain(artifact) or "model",
-            plain(board) or "device",
-        ]
+        named = [plain(artifact) or "model", plain(board) or "device"]
+        stem = "-".join([now.strftime("%Y%m%d-%H%M%S"), *named])
         for number in range(1, self.limit + 2):
             name = stem + (f"-{number}" if number > 1 else "")
             path = self.folder / f"{name}.json"
