@@ -1,0 +1,1 @@
+"""Put what was bundled onto an Android phone, over adb."""
