@@ -9,6 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mejiro.site.description import list_files, version_of
+from mejiro_runtime.card import ArtifactCard, Format, OutputSpec, Precision, Scores
+from mejiro_runtime.preprocess import InputSpec
+from mejiro_runtime.types import Label
+
+MODEL = "model/birds-int8.tflite"
 STAGE = {"count": 300, "p50_ns": 9_700_000, "p90_ns": 11_000_000, "p95_ns": 12_000_000,
          "p99_ns": 14_000_000, "max_ns": 30_000_000}  # fmt: skip
 REPORT: dict[str, Any] = {
@@ -66,7 +72,8 @@ def site_files(report: Mapping[str, Any] = REPORT) -> dict[str, bytes]:
         "sw.js": b"self.addEventListener('fetch', () => {});\n",
         "js/main.js": (SCRIPT % json.dumps(report)).encode(),
         "engine/litert/litert.wasm": b"\0asm\1\0\0\0" * 500,
-        "model/birds-int8.tflite": bytes(range(256)) * 40,
+        MODEL: bytes(range(256)) * 40,
+        "model/golden.bin": b"",
         "LICENSES/litert": b"Apache License\n",
     }
 
@@ -74,22 +81,43 @@ def site_files(report: Mapping[str, Any] = REPORT) -> dict[str, bytes]:
 def write_site(folder: Path, files: Mapping[str, bytes] | None = None) -> Path:
     """Write a site's files and the site.json that lists them; return the folder."""
     files = site_files() if files is None else files
-    listed = {}
     for path, body in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(body)
-        listed[path] = {"size_bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
+    listed = list_files(folder)
     value = {
         "schema": 1,
         "name": "birds",
         "title": "Birds",
         "made_by": "mejiro 0.1.0",
         "target": "android-web",
-        "models": [],
-        "files": listed,
-        "version": version,
+        "models": [_model(files[MODEL])],
+        "files": {path: dict(entry._asdict()) for path, entry in listed.items()},
+        "version": version_of(listed),
     }
     (folder / "site.json").write_text(json.dumps(value))
     return folder
+
+
+def _model(body: bytes) -> dict[str, Any]:
+    sha256 = hashlib.sha256(body).hexdigest()
+    card = ArtifactCard(
+        file="birds-int8.tflite",
+        format=Format.TFLITE,
+        precision=Precision.INT8,
+        input=InputSpec(height=8, width=8),
+        output=OutputSpec(scores=Scores.PROBABILITIES),
+        size_bytes=len(body),
+        sha256=sha256,
+        labels=(Label(0, "wren"), Label(1, "white-eye")),
+    )
+    return {
+        "card": card.to_json(),
+        "file": MODEL,
+        "sha256": sha256,
+        "size_bytes": len(body),
+        "engine": "litert.js",
+        "engine_version": "2.5.3",
+        "golden": {"count": 0, "file": "model/golden.bin"},
+    }

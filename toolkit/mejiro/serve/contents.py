@@ -11,15 +11,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any
 
 from mejiro.errors import ServeError
-from mejiro_runtime.errors import SpecError
-from mejiro_runtime.fields import Fields, read_json
+from mejiro.site import SITE_NAME, open_site
+from mejiro_runtime.files import sha256_of
 
-SITE_FILE = "site.json"
 INDEX_FILE = "index.html"
-MAX_FILES = 2000
 MAX_BYTES = 1 << 30
 GZIP_LEVEL = 6
 # What gzip does not make this much smaller is sent as it is: the phone has to unpack it again.
@@ -81,60 +78,25 @@ class Contents:
 
 
 def read_contents(folder: Path) -> Contents:
-    """Read the site in `folder` into memory; ServeError if it is none, or is not as it says."""
-    listed = folder / SITE_FILE
-    if not listed.is_file():
+    """Read the site in `folder` into memory; SiteError or SpecError if it is not as it says."""
+    site = open_site(folder)
+    if INDEX_FILE not in site.files:
+        raise ServeError(f"the site {folder} has no {INDEX_FILE}; write it again")
+    if site.size_bytes > MAX_BYTES:
         raise ServeError(
-            f"{folder} holds no {SITE_FILE}, so it is no site; write one with "
-            "`mejiro bundle ARTIFACT --target android-web --out DIR`"
+            f"the site {folder} has {site.size_bytes} bytes, and at most {MAX_BYTES} are served"
         )
-    try:
-        value = read_json(listed)
-        fields = Fields(value, SITE_FILE)
-        files = fields.mapping("files")
-        name, version = fields.text("name"), fields.text("version")
-        if len(files) > MAX_FILES or INDEX_FILE not in files:
-            raise SpecError(f"{SITE_FILE} must list {INDEX_FILE} and at most {MAX_FILES} files")
-        entries = _read_all(folder, files)
-        body = listed.read_bytes()
-        entries[SITE_FILE] = Entry(SITE_FILE, body, hashlib.sha256(body).hexdigest())
-    except (SpecError, OSError) as error:
-        raise ServeError(f"{folder} cannot be served: {error}; write the site again") from None
-    return Contents(name, version, MappingProxyType(entries))
+    entries = {path: _read(folder, path, known.sha256) for path, known in site.files.items()}
+    entries[SITE_NAME] = _read(folder, SITE_NAME, sha256_of(folder / SITE_NAME))
+    return Contents(site.name, site.version, MappingProxyType(entries))
 
 
-def _read_all(folder: Path, files: dict[str, Any]) -> dict[str, Entry]:
-    root, entries, total = folder.resolve(), {}, 0
-    for path, told in files.items():
-        fields = Fields(told, f"{SITE_FILE}: '{path[:80]}'")
-        size, sha256 = fields.integer("size_bytes"), fields.text("sha256")
-        if not is_inside(path) or not (root / path).resolve().is_relative_to(root):
-            raise SpecError(f"{SITE_FILE} names a file outside of it: {path[:80]!r}")
-        total += max(0, size)
-        if total > MAX_BYTES:
-            raise SpecError(f"its files are larger than {MAX_BYTES} bytes")
-        body = _read_bounded(root / path, size)
-        if hashlib.sha256(body).hexdigest() != sha256:
-            raise SpecError(f"{path} is not the file that {SITE_FILE} lists")
-        entries[path] = Entry(path, body, sha256)
-    return entries
-
-
-def is_inside(path: str) -> bool:
-    """Say whether a listed path is plain: relative, without '..', '.', '' or control characters."""
-    parts = path.split("/")
-    return (
-        path.isprintable()
-        and "\\" not in path
-        and not any(part in ("", ".", "..") for part in parts)
-    )
-
-
-def _read_bounded(path: Path, size: int) -> bytes:
-    if not path.is_file():
-        raise SpecError(f"{path.name} is listed and not there")
-    with path.open("rb") as stream:
-        return stream.read(max(0, size) + 1)
+def _read(folder: Path, path: str, sha256: str) -> Entry:
+    """Read a file that was checked; what is served under a hash has that hash all the same."""
+    body = (folder / path).read_bytes()
+    if hashlib.sha256(body).hexdigest() != sha256:
+        raise ServeError(f"{path} of the site {folder} changes just now; try again")
+    return Entry(path, body, sha256)
 
 
 def pack(body: bytes) -> bytes | None:
