@@ -25,6 +25,13 @@ def compare_devices(paths: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         print_json([report.to_json() for report in reports])
         return
+    print_reports(reports)
+    for line in differences(reports):
+        note(line)
+
+
+def print_reports(reports: Sequence[DeviceReport]) -> None:
+    """Print tables of what `reports` say, one row for each."""
     shown = [name for name in STAGES if any(name in report.stages for report in reports)]
     columns = ["device", *(f">{_NAMES.get(name, name)}" for name in shown)]
     columns += [">frames/s", ">memory", ">hottest", ">power"]
@@ -38,8 +45,6 @@ def compare_devices(paths: Sequence[Path], *, as_json: bool) -> None:
     for report in reports:
         if report.verdict:
             say(f"{report.name}: {report.verdict}")
-    for line in differences(reports):
-        note(line)
 
 
 def _row(report: DeviceReport, shown: Sequence[str]) -> list[str]:

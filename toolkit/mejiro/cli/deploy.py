@@ -9,6 +9,7 @@ import click
 
 from mejiro.cli import options
 from mejiro.cli.console import note, print_json, progress, say
+from mejiro.cli.deploying_phone import check_options, deploy_to_phone, phone_options
 from mejiro.deploy import (
     Clock,
     Connection,
@@ -23,6 +24,7 @@ from mejiro.deploy import (
     deploy as deploy_bundle,
 )
 from mejiro.errors import UsageError
+from mejiro.phone import PHONE_URL
 
 SERVICE_NAMES = ("source", "web", "log", "artifact", "backend", "threads", "manager")
 
@@ -88,20 +90,29 @@ def _service_options(function: Any) -> Any:
 )
 @root
 @ssh_config
+@phone_options
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @options.as_json
-def deploy(bundle: Path, url: str, **settings: Any) -> None:
+def deploy(bundle: Path, url: str, **settings: Any) -> int:
     """Take BUNDLE to the device at URL: upload, verify, tune, try, switch, watch; or go back.
 
     URL is ssh://[user@]host[:port], or local:DIR for a folder of this machine. What ran on the
     device before runs until the new release is known to be well, and again if it is not.
+
+    With the URL android BUNDLE may be a site as well: its page is opened on the phone that is
+    connected over USB, and its report is waited for; --source is then camera or golden, --backend
+    wasm or webgpu.
 
     \b
     Examples:
       mejiro deploy cat-finder ssh://pi@kitchen.local --service
       mejiro deploy cat-finder ssh://pi@kitchen.local --service --require 'age.p95<200ms'
       mejiro deploy cat-finder ssh://pi@kitchen.local --dry-run
+      mejiro deploy site android --frames 500
     """
+    check_options(url)
+    if url == PHONE_URL:
+        return deploy_to_phone(bundle, settings)
     chosen = DeployOptions(
         service=_service(settings),
         require=settings["require"],
@@ -115,7 +126,7 @@ def deploy(bundle: Path, url: str, **settings: Any) -> None:
         if settings["dry_run"]:
             plan = plan_deploy(connection, bundle, chosen)
             print_json(plan.to_json()) if as_json else _print_plan(plan)
-            return
+            return 0
         with progress() as shown:
 
             def tell(step: Progress) -> None:
@@ -127,7 +138,7 @@ def deploy(bundle: Path, url: str, **settings: Any) -> None:
             done = deploy_bundle(connection, bundle, chosen, on_step=tell, on_plan=on_plan)
     if as_json:
         print_json(done.to_json())
-        return
+        return 0
     for text in done.notes:
         note(f"note: {text}")
     if done.signed_by is not None:
@@ -139,6 +150,7 @@ def deploy(bundle: Path, url: str, **settings: Any) -> None:
         f"{done.uploaded_files} files and {done.uploaded_bytes / 1e6:.2f} MB uploaded, "
         f"{sum(done.seconds.values()):.1f} s"
     )
+    return 0
 
 
 def _service(settings: dict[str, Any]) -> ServiceOptions | None:

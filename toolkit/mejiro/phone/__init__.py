@@ -1,1 +1,24 @@
 """Put what was bundled onto an Android phone, over adb."""
+
+from mejiro.phone.adb import Adb
+from mejiro.phone.deploy import (
+    PHONE_URL,
+    PhonePlan,
+    install_apk,
+    open_contents,
+    plan_apk,
+    plan_page,
+)
+from mejiro.phone.page import PageOptions, PhonePage
+
+__all__ = [
+    "PHONE_URL",
+    "Adb",
+    "PageOptions",
+    "PhonePage",
+    "PhonePlan",
+    "install_apk",
+    "open_contents",
+    "plan_apk",
+    "plan_page",
+]

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
@@ -155,7 +155,7 @@ class ReportBox:
                 ) from None
         if report is None:
             return Received(path, error=_error_of(value))
-        return Received(path, report, verified=_verdict_of(value))
+        return Received(path, replace(report, name=path.stem), verified=_verdict_of(value))
 
     def _count(self) -> None:
         with self._lock:

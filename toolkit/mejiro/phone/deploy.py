@@ -1,0 +1,107 @@
+"""Say what a deploy to a phone brings there, and bring it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mejiro.errors import PhoneError, UsageError
+from mejiro.phone.adb import Adb
+from mejiro.phone.page import PageOptions, port_of
+from mejiro.serve import Contents, read_contents
+from mejiro.site import SITE_NAME, write_site
+
+PHONE_URL = "android"
+APK_SUFFIX = ".apk"
+
+
+@dataclass(frozen=True)
+class PhonePlan:
+    """Hold what a deploy will do, on which phone."""
+
+    serial: str
+    phone: str
+    android: str
+    what: str
+    steps: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**vars(self), "steps": list(self.steps)}
+
+    def lines(self) -> list[str]:
+        """Return the plan for people."""
+        head = f"{self.phone} ({self.serial}), Android {self.android}: {self.what}"
+        return [head, *(f"  {step}" for step in self.steps)]
+
+
+def plan_page(adb: Adb, contents: Contents, options: PageOptions) -> PhonePlan:
+    """Return what opening a site on a phone will do; nothing is changed."""
+    port = port_of(contents)
+    return _plan(
+        adb,
+        f"{contents.name} ({contents.version})",
+        f"serve {len(contents.entries)} files, {contents.size_bytes / 1e6:.2f} MB, on port {port}",
+        f"adb reverse tcp:{port} tcp:{port}",
+        f"open http://localhost:{port}/?{options.query()}",
+        "wait for its report, and remove the reverse port",
+    )
+
+
+def plan_apk(adb: Adb, apk: Path, component: str) -> PhonePlan:
+    """Return what installing a package on a phone will do; nothing is changed."""
+    size = apk.stat().st_size / 1e6
+    return _plan(adb, apk.name, f"install -r {apk.name}, {size:.2f} MB", f"start {component}")
+
+
+def _plan(adb: Adb, what: str, *steps: str) -> PhonePlan:
+    facts = adb.properties()
+    maker, model = (facts.get(f"ro.product.{one}", "") for one in ("manufacturer", "model"))
+    name = model if model.startswith(maker) else f"{maker} {model}"
+    return PhonePlan(
+        serial=adb.serial,
+        phone=name.strip() or "a phone",
+        android=facts.get("ro.build.version.release", "?"),
+        what=what,
+        steps=steps,
+    )
+
+
+@contextmanager
+def opened_site(path: Path) -> Iterator[Path]:
+    """Give the folder of a site: `path` itself, or one made of the bundle there, for a while."""
+    if not path.exists():
+        raise UsageError(f"{path} does not exist; name a site, a bundle or a package (.apk)")
+    if not path.is_dir():
+        raise UsageError(f"{path} is neither the folder of a site or bundle, nor a package (.apk)")
+    if (path / SITE_NAME).exists():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mejiro-site-") as folder:
+        site = Path(folder) / (path.resolve().name or "site")
+        write_site(path, site)
+        yield site
+
+
+def open_contents(path: Path) -> Contents:
+    """Return what is served of a site or of a bundle's folder."""
+    with opened_site(path) as site:
+        return read_contents(site)
+
+
+def install_apk(adb: Adb, apk: Path, component: str) -> None:
+    """Install a package and start it; PhoneError says what the phone has against it."""
+    adb.install(apk)
+    adb.wake()
+    adb.start(component)
+
+
+def check_apk(path: Path) -> Path:
+    """Return the path of a package; PhoneError if there is none."""
+    if not path.is_file():
+        raise PhoneError(f"{path} is no file; write one with `mejiro bundle --target android-apk`")
+    return path
