@@ -38,7 +38,6 @@ def adb_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
         "ANDROID_ADB_SERVER_PORT": str(port),
         "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553",  # look for no emulators
         "HOME": str(home),
-        "TMPDIR": str(tmp_path),
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
@@ -52,7 +51,10 @@ def adb_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     # Not `adb start-server`, which would leave a server behind if this process were killed.
     with (tmp_path / "adb.log").open("wb") as log:
         server = subprocess.Popen(
-            [program, "-P", str(port), "nodaemon", "server"], stdout=log, stderr=log
+            [program, "-P", str(port), "nodaemon", "server"],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
     try:
         _await_port(port, server)

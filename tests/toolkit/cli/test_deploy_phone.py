@@ -13,7 +13,7 @@ from mejiro.cli import main
 from tests.phone.adbd import Adbd
 from tests.phone.browsers import ChromiumOnPhone, posting
 from tests.phone.fixtures import adb_server, no_adb, phone, serial_of, start_phone
-from tests.site_stand_in import REPORT, changed_report, write_site
+from tests.site_stand_in import REPORT, changed_report, site_files, write_site
 
 __all__ = ["adb_server", "phone", "start_phone"]
 needs_adb = pytest.mark.requires_tool("adb")
@@ -34,7 +34,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
-    return str(write_site(tmp_path / "site"))
+    # Of its own bytes, and so with its own port: other tests run at the same time.
+    files = {**site_files(), "own.txt": str(tmp_path).encode()}
+    return str(write_site(tmp_path / "site", files))
 
 
 @needs_adb
@@ -121,9 +123,11 @@ def browser(phone: Adbd, tmp_path: Path) -> Iterator[ChromiumOnPhone]:
 def test_a_page_in_chromium_reports_through_the_reverse_port(
     browser: ChromiumOnPhone, site: str, run: Run
 ) -> None:
-    code, out, _ = run("deploy", site, "android", "--source", "golden", "--frames", "5", "--wait", "40", "--json")
+    words = ("--source", "golden", "--frames", "5", "--wait", "60", "--json")
+    code, out, err = run("deploy", site, "android", *words)
+    assert code == 0, err
     told = json.loads(out)
-    assert (code, told["verified"]) == (0, True)
+    assert told["verified"] is True
     kept = json.loads(Path(told["file"]).read_text())
     assert (kept["frames"], kept["source"]) == (5, "golden")
     assert kept["isolated"] is True
