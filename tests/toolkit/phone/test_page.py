@@ -12,7 +12,7 @@ from mejiro.errors import MejiroError, PhoneError, UsageError
 from mejiro.phone import Adb, PageOptions, PhonePage, open_contents, plan_page
 from mejiro.phone.page import port_of
 from mejiro.serve import Contents, read_contents
-from tests.phone.adbd import PHONE_ADDRESS, Adbd
+from tests.phone.adbd import Adbd
 from tests.phone.browsers import posting
 from tests.phone.fixtures import adb_server, phone, start_phone
 from tests.site_stand_in import REPORT, changed_report, site_files, write_site
@@ -80,11 +80,14 @@ def test_a_phone_that_says_nothing_is_not_waited_for_in_vain(
 def test_a_port_that_is_taken_here_or_there_is_no_riddle(
     phone: Adbd, contents: Contents, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", port_of(contents))):
-        with PhonePage(Adb.connect(), contents, PageOptions(), reports=tmp_path) as page:
-            assert f":{port_of(contents)}/" not in page.url
+    port = port_of(contents)
     with (
-        socket.create_server(("127.0.0.2", port_of(contents))),
+        socket.create_server(("127.0.0.1", port)),
+        PhonePage(Adb.connect(), contents, PageOptions(), reports=tmp_path) as page,
+    ):
+        assert f":{port}/" not in page.url
+    with (
+        socket.create_server((PHONE_ADDRESS, port)),
         pytest.raises(PhoneError, match="`adb reverse` failed .* cannot bind listener"),
         PhonePage(Adb.connect(), contents, PageOptions(), reports=tmp_path),
     ):

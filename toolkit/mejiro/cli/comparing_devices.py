@@ -43,6 +43,9 @@ def print_reports(reports: Sequence[DeviceReport]) -> None:
         [[one.name, one.board, one.artifact, one.engine, str(one.frames)] for one in reports],
     )
     for report in reports:
+        if report.infer_mean_ns is not None:
+            mean = _ms(report.infer_mean_ns)
+            say(f"{report.name}: the engine alone, {mean} ms on average")
         if report.verdict:
             say(f"{report.name}: {report.verdict}")
 
@@ -55,7 +58,7 @@ def _row(report: DeviceReport, shown: Sequence[str]) -> list[str]:
     return [
         report.name,
         *times,
-        f"{report.fps:.1f}",
+        "–" if report.fps is None else f"{report.fps:.1f}",
         "" if report.memory_bytes is None else f"{report.memory_bytes / 1e6:.0f} MB",
         "" if report.temperature_celsius is None else f"{report.temperature_celsius:.1f} °C",
         "" if report.power_watts is None else f"{report.power_watts:.2f} W",

@@ -10,10 +10,13 @@ import click
 
 from mejiro import deploy
 from mejiro.cli import options
+from mejiro.cli.benching_phone import bench_phone, check_bench_options
 from mejiro.cli.console import note, print_json, progress, say
 from mejiro.cli.deploy import root, ssh_config
+from mejiro.cli.deploying_phone import serial
 from mejiro.deploy import BenchOptions, Connection
 from mejiro.errors import UsageError
+from mejiro.phone import PHONE_URL
 
 
 @click.group()
@@ -97,10 +100,27 @@ def logs(**settings: Any) -> None:
 @click.option(
     "--require", multiple=True, metavar="REQUIREMENT", help="Exit with 1 unless it passes."
 )
+@click.option(
+    "--binary", type=options.PATH, help="android: a benchmark_model made for the phone's processor."
+)
+@serial
 @root
 @ssh_config
 def bench(out: Path | None, bundle: Path | None, **settings: Any) -> int:
-    """Measure the current release on the device, or a bundle, and bring the report home."""
+    """Measure the current release on the device, or a bundle, and bring the report home.
+
+    With the URL android a benchmark_model that you give is run on the phone that is connected over
+    USB, with the .tflite file or the bundle that --bundle names: the engine alone, on random input;
+    --backend is then cpu, builtin, gpu or nnapi.
+
+    \b
+    Examples:
+      mejiro device bench ssh://pi@kitchen.local --out kitchen.json
+      mejiro device bench android --binary benchmark_model --bundle cat-finder --out phone.json
+    """
+    check_bench_options(settings["url"])
+    if settings["url"] == PHONE_URL:
+        return bench_phone(bundle, out, settings)
     names = ("source", "frames", "sustained", "artifact", "backend", "threads", "require")
     with progress() as shown, _connect(settings) as connection:
         shown.stage("measuring on the device")

@@ -1,6 +1,7 @@
 """Put what was bundled onto an Android phone, over adb."""
 
 from mejiro.phone.adb import Adb
+from mejiro.phone.benchmark import BenchmarkOptions, benchmark, find_subject
 from mejiro.phone.deploy import (
     PHONE_URL,
     PhonePlan,
@@ -14,9 +15,12 @@ from mejiro.phone.page import PageOptions, PhonePage
 __all__ = [
     "PHONE_URL",
     "Adb",
+    "BenchmarkOptions",
     "PageOptions",
     "PhonePage",
     "PhonePlan",
+    "benchmark",
+    "find_subject",
     "install_apk",
     "open_contents",
     "plan_apk",

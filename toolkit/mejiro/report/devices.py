@@ -15,6 +15,8 @@ STAGES = ("preprocess", "infer", "postprocess", "frame_to_label")
 PERCENTILES = ("p50_ns", "p95_ns", "p99_ns")
 MAX_BYTES = 64 << 20
 MAX_WINDOWS = 20_000
+# The `kind` of a report without frames, such as that of `mejiro device bench android`.
+ENGINE_ONLY = "engine"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class DeviceReport:
 
     `stages` are nanoseconds by stage and percentile. Of a sustained run the temperature and the
     power are the highest of its windows; `throttled` says whether anything held the clock down.
+    `engine_only` marks a benchmark of the engine alone, which saw no frames: it has no `fps` and no
+    time from frame to label, perhaps no percentiles, and `infer_mean_ns`.
     """
 
     name: str
@@ -32,7 +36,7 @@ class DeviceReport:
     engine: str
     source: str
     frames: int
-    fps: float
+    fps: float | None
     stages: dict[str, dict[str, int]]
     memory_bytes: int | None = None
     temperature_celsius: float | None = None
@@ -40,6 +44,8 @@ class DeviceReport:
     throttled: bool | None = None
     fallback: str | None = None
     verdict: str | None = None
+    engine_only: bool = False
+    infer_mean_ns: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -72,12 +78,11 @@ def parse_report(value: Any, name: str) -> DeviceReport:
     hottest = _highest(windows, "temperature_celsius")
     if hottest is None:
         hottest = _number(telemetry, "temperature_celsius")
-    throttled = [one["throttled"] for one in windows if one.get("throttled") is not None]
-    now = telemetry.optional("throttled")
-    throttled += [now] if now is not None else []
+    engine_only = _text(fields, "kind") == ENGINE_ONLY
     frames = fields.integer("frames")
     if frames < 1:
         raise SpecError("the report has no frames")
+    stages = fields.mapping("stages")
     return DeviceReport(
         name=name,
         board=_board(device),
@@ -86,14 +91,16 @@ def parse_report(value: Any, name: str) -> DeviceReport:
         engine=_engine(backend),
         source=fields.text("source", ""),
         frames=frames,
-        fps=fields.number("frames_per_second"),
-        stages=_stages(fields.mapping("stages")),
+        fps=None if engine_only else fields.number("frames_per_second"),
+        stages=_stages(stages, engine_only=engine_only),
         memory_bytes=_whole(fields, "peak_memory_bytes"),
         temperature_celsius=hottest,
         power_watts=_highest(windows, "power_watts") or _number(telemetry, "power_watts"),
-        throttled=any(throttled) if throttled else None,
+        throttled=_throttled(windows, telemetry),
         fallback=_text(backend, "fallback"),
         verdict=_text(Fields(value.get("sustained") or {}, "sustained"), "verdict"),
+        engine_only=engine_only,
+        infer_mean_ns=_whole(Fields(stages["infer"], "infer"), "mean_ns") if engine_only else None,
     )
 
 
@@ -112,12 +119,17 @@ def differences(reports: Sequence[DeviceReport]) -> list[str]:
     """Return what makes these reports less than comparable, in words."""
     kinds = {
         "artifacts": {report.artifact for report in reports},
-        "sources": {report.source for report in reports},
+        "sources": {report.source for report in reports if not report.engine_only},
     }
     found = [
         f"not the same {name}: {', '.join(sorted(values))}"
         for name, values in kinds.items()
         if len(values) > 1
+    ]
+    found += [
+        f"{one.name} is of the engine alone, on {one.source or 'no frames'}"
+        for one in reports
+        if one.engine_only
     ]
     found += [f"{one.name} ran on a fallback: {one.fallback}" for one in reports if one.fallback]
     found += [f"{one.name} was held down while it was measured" for one in reports if one.throttled]
@@ -139,14 +151,17 @@ def _engine(backend: Fields) -> str:
     )
 
 
-def _stages(value: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _stages(value: dict[str, Any], *, engine_only: bool) -> dict[str, dict[str, int]]:
     found = {}
     for name in STAGES:
         if name in value:
             fields = Fields(value[name], f"stage '{name}'")
             known = {one: _whole(fields, one) for one in PERCENTILES}
             found[name] = {one: ns for one, ns in known.items() if ns is not None}
-    if "frame_to_label" not in found or "p50_ns" not in found["frame_to_label"]:
+    if engine_only:
+        if set(found) != {"infer"} or "mean_ns" not in value["infer"]:
+            raise SpecError("a report of the engine alone has the stage 'infer' and its mean")
+    elif "frame_to_label" not in found or "p50_ns" not in found["frame_to_label"]:
         raise SpecError("the report has no times from frame to label")
     return found
 
@@ -158,6 +173,13 @@ def _windows(sustained: Any) -> list[dict[str, Any]]:
     if len(windows) > MAX_WINDOWS or not all(isinstance(one, dict) for one in windows):
         raise SpecError(f"a sustained run has at most {MAX_WINDOWS} windows, each an object")
     return windows
+
+
+def _throttled(windows: Sequence[dict[str, Any]], telemetry: Fields) -> bool | None:
+    """Say whether anything held the clock down, None if nothing tells."""
+    told = [one.get("throttled") for one in windows]
+    known = [one for one in (*told, telemetry.optional("throttled")) if one is not None]
+    return any(known) if known else None
 
 
 def _highest(windows: Sequence[dict[str, Any]], name: str) -> float | None:
