@@ -4,6 +4,10 @@ import { seenRegion } from "../site.js";
 import { fitFrame } from "./fit.js";
 import { Overlay } from "./overlay.js";
 
+// About what the bar, the answers and the controls cover, in CSS pixels.
+const PORTRAIT = { top: 64, right: 0, bottom: 260, left: 0 };
+const LANDSCAPE = { top: 0, right: 96, bottom: 0, left: 390 };
+
 /** Hold the view's elements; one of `video` and `still` shows. */
 export class Stage {
   /** @param {{video: HTMLVideoElement, still: HTMLCanvasElement, overlay: HTMLCanvasElement}} elements */
@@ -67,7 +71,7 @@ export class Stage {
     if (!size?.width || !view.width) return;
     this._laid = size;
     this._region = seenRegion(this._input, size.width, size.height);
-    this._fit = fitFrame(view, size, this._region);
+    this._fit = fitFrame(view, size, this._region, view.width > view.height ? LANDSCAPE : PORTRAIT);
     const { style } = this._source.element;
     style.left = `${this._fit.x}px`;
     style.top = `${this._fit.y}px`;

@@ -42,7 +42,7 @@ export default {
   battery: "Battery",
   charging: "%, charging",
   byStage: "Latency by stage",
-  lastFrames: "milliseconds, the last 120 frames",
+  lastFrames: "ms, last 120 frames",
   stackNow: "Latency by stage, now: {parts}",
   stages: "Stages",
   stage: "stage",
