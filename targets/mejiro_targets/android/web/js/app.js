@@ -238,10 +238,13 @@ export class App extends EventTarget {
     this._tell("problem", { code, values });
   }
 
-  /** Read memory and battery anew. */
-  readTelemetry() {
+  /**
+   * Read memory and battery anew.
+   * @param {{thorough?: boolean}} [options] waits for what takes seconds
+   */
+  readTelemetry(options) {
     const { model } = this;
-    return this.telemetry.read(() => (model?.memory ? this.ask(() => model.memory()) : Promise.resolve(null)));
+    return this.telemetry.read(async () => (model ? this.ask(() => model.memory()) : null), options);
   }
 
   /** Return the report of the present or last run; null before its first frame. */

@@ -106,6 +106,7 @@ function listenToApp() {
   });
   setInterval(refresh, REFRESH_MS);
   setInterval(() => { if (app.running && !document.hidden) app.readTelemetry(); }, TELEMETRY_MS);
+  app.addEventListener("source", () => { if (app.source && app.model) app.readTelemetry(); });
 }
 
 function listenToUser() {

@@ -9,7 +9,6 @@ import { sentence } from "./verdict.js";
 export function prepareReports({ app, words }) {
   const say = (text) => setText(find("report-state"), text);
   const guarded = (act) => async () => {
-    await app.readTelemetry();
     const report = app.report();
     if (!report) return;
     try {
@@ -78,7 +77,7 @@ export function measureByItself({ app, words, start }) {
       return;
     }
     app.run.stop();
-    await app.readTelemetry();
+    await app.readTelemetry({ thorough: true });
     const report = app.report();
     app.stop();
     await end(report);
