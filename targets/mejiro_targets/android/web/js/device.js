@@ -24,6 +24,14 @@ async function highEntropy() {
   }
 }
 
+let adapter = null;
+
+/** Whether this browser has a GPU for pages; asked once. */
+export function hasWebGpu() {
+  adapter ??= Promise.resolve(navigator.gpu?.requestAdapter()).then(Boolean, () => false);
+  return adapter;
+}
+
 /** Name the browser and its major version. */
 export function browserName() {
   const brands = navigator.userAgentData?.brands ?? [];

@@ -22,3 +22,8 @@ export function megabytes(bytes) {
   const value = bytes / 1e6;
   return value < 10 ? value.toFixed(1) : value.toFixed(0);
 }
+
+/** Return the first of the names that a synset lists, as `mejiro_runtime.types.Label.short`. */
+export function short(name) {
+  return name.split(",")[0].trim();
+}

@@ -3,6 +3,7 @@
 import { App } from "./app.js";
 import { Awake } from "./awake.js";
 import { Stage } from "./draw/stage.js";
+import { hasWebGpu } from "./device.js";
 import { find } from "./dom.js";
 import { Settings } from "./memory.js";
 import { findUpdate, keepWhole, prepareOffline } from "./offline.js";
@@ -31,11 +32,13 @@ const screenView = new Screen(app, words);
 const awake = new Awake();
 const askHost = hostAsker(app);
 let whole = false;
+let webgpu = false;
 let hiddenKind = "";
 
 const sheets = prepareSheets((name, open) => {
   if (!open || !app.site) return;
   if (name === "latency") askHost();
+  hasWebGpu().then((found) => { webgpu = found; });
   refresh();
 });
 
@@ -65,9 +68,9 @@ function refresh() {
   showChip(app.run, words);
   showReports(app);
   if (!find("latency").hidden) {
-    showLatency({ run: app.run, model: app.model, telemetry: app.telemetry.values }, words);
+    showLatency({ run: app.run, model: app.model, telemetry: app.telemetry.values, webgpu }, words);
   }
-  if (!find("settings").hidden) showSettings({ app, words, whole });
+  if (!find("settings").hidden) showSettings({ app, words, whole, webgpu });
 }
 
 function showAnswer() {

@@ -1,6 +1,7 @@
 /** Draw on the picture what was found in it: boxes, masks, and what the model sees at all. */
 
 import { colourOf, css, inkOn } from "./colours.js";
+import { short } from "../figures.js";
 import { placed } from "./fit.js";
 
 export const BACKGROUND = "background";
@@ -95,7 +96,7 @@ export class Overlay {
       pen.roundRect(at.x, at.y, at.width, at.height, 6);
       pen.stroke();
     }
-    this._drawChip(`${found.name} ${Math.round(100 * found.score)}%`, at, colour);
+    this._drawChip(`${short(found.name)} ${Math.round(100 * found.score)}%`, at, colour);
   }
 
   _drawChip(text, at, colour) {

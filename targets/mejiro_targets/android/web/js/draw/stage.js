@@ -6,7 +6,7 @@ import { Overlay } from "./overlay.js";
 
 // About what the bar, the answers and the controls cover, in CSS pixels.
 const PORTRAIT = { top: 64, right: 0, bottom: 260, left: 0 };
-const LANDSCAPE = { top: 0, right: 96, bottom: 0, left: 390 };
+const LANDSCAPE = { top: 0, right: 96, bottom: 0, left: 0 };
 
 /** Hold the view's elements; one of `video` and `still` shows. */
 export class Stage {

@@ -3,7 +3,7 @@
 import { colourOf, css } from "../draw/colours.js";
 import { BACKGROUND } from "../draw/overlay.js";
 import { find, make, setText } from "../dom.js";
-import { percent } from "../figures.js";
+import { percent, short } from "../figures.js";
 
 const STEADY_MS = 1500; // an answer is spoken when it has stayed the best for so long,
 const QUIET_MS = 4000; // and this long after the last one
@@ -98,7 +98,7 @@ export class Answers {
     if (now - this._since < STEADY_MS || now - this._spokenAt < QUIET_MS) return;
     this._spoken = best;
     this._spokenAt = now;
-    setText(find("spoken"), this._words.of("seesNow", { name: row.name, score: row.text }));
+    setText(find("spoken"), this._words.of("seesNow", { name: short(row.name), score: row.text }));
   }
 }
 
@@ -106,7 +106,7 @@ function fill(item, row) {
   const key = item.querySelector(".key");
   key.hidden = row.index === null;
   if (row.index !== null) key.style.background = css(colourOf(row.index));
-  setText(item.querySelector(".name"), row.name);
+  setText(item.querySelector(".name"), short(row.name));
   setText(item.querySelector(".score"), row.text);
   item.querySelector(".bar i").style.width = `${Math.min(100, 100 * row.score)}%`;
 }

@@ -10,15 +10,16 @@ const CAUSES = { [NEWER]: "dropped_newer", [BUSY]: "dropped_busy" };
 
 /**
  * Write the latency sheet anew.
- * @param {{run: import("../loop.js").Run|null, model: object|null, telemetry: object}} facts
+ * @param {{run: import("../loop.js").Run|null, model: object|null, telemetry: object,
+ *   webgpu: boolean}} facts
  * @param {import("../words.js").Words} words
  */
-export function showLatency({ run, model, telemetry }, words) {
+export function showLatency({ run, model, telemetry, webgpu }, words) {
   const stages = run?.recorder.summary() ?? {};
   showTiles({ run, stages, telemetry }, words);
   showStages(stages, words);
   showDropped(run, words);
-  if (model) showEngine(model, words);
+  if (model) showEngine(model, { telemetry, webgpu }, words);
   drawStack(run?.recent ?? [], words);
 }
 
@@ -38,9 +39,6 @@ function showTiles({ run, stages, telemetry }, words) {
   if (stages.age) tiles.push(pair(words.of("age"), ms(stages.age.p99_ns), "ms, p99"));
   if (run) tiles.push(droppedTile(run, words));
   if (telemetry.memory_bytes) tiles.push(pair(words.of("memory"), megabytes(telemetry.memory_bytes), "MB"));
-  if (telemetry.engine_memory_bytes) {
-    tiles.push(pair(words.of("engineMemory"), megabytes(telemetry.engine_memory_bytes), "MB"));
-  }
   if (telemetry.battery_percent !== undefined) {
     const unit = telemetry.battery_charging ? words.of("charging") : "%";
     tiles.push(pair(words.of("battery"), String(telemetry.battery_percent), unit));
@@ -51,7 +49,7 @@ function showTiles({ run, stages, telemetry }, words) {
 function droppedTile(run, words) {
   const dropped = Object.values(run.dropped).reduce((sum, count) => sum + count, 0);
   const share = dropped ? `${((100 * dropped) / (dropped + run.recorder.count)).toFixed(1)} %` : "";
-  return pair(words.of("dropped"), counted(dropped), share);
+  return pair(words.of("droppedShort"), counted(dropped), share);
 }
 
 function showStages(stages, words) {
@@ -87,8 +85,10 @@ function showDropped(run, words) {
   find("dropped").replaceChildren(...(rows.length ? rows : [pair(words.of("none"), "0")]));
 }
 
-function showEngine({ card, info }, words) {
+function showEngine({ card, info }, { telemetry, webgpu }, words) {
   const yes = (value) => words.of(value ? "yes" : "no");
+  const memory = telemetry.engine_memory_bytes;
+  const told = memory ? [pair(words.of("engineMemory"), `${megabytes(memory)} MB`)] : [];
   find("engine").replaceChildren(
     pair(words.of("engine"), `${info.engine} ${info.version}`),
     pair(words.of("file"), card.file),
@@ -96,9 +96,10 @@ function showEngine({ card, info }, words) {
     pair(words.of("variant"), info.variant),
     pair(words.of("threadsUsed"), String(info.threads)),
     pair(words.of("isolated"), yes(info.isolated)),
-    pair(words.of("webgpu"), words.of("gpu" in navigator ? "offered" : "notOffered")),
+    pair(words.of("webgpu"), words.of(webgpu ? "offered" : "notOffered")),
     pair(words.of("load"), `${ms(info.load_ns)} ms`),
     pair(words.of("firstInference"), `${ms(info.first_infer_ns)} ms`),
+    ...told,
   );
   find("fallback").hidden = !info.fallback;
   if (info.fallback) setText(find("fallback"), words.of("fallback", { reason: info.fallback }));

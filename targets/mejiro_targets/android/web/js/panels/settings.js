@@ -8,7 +8,7 @@ const TOPS = [1, 2, 3, 5];
 const THREADS = [1, 2, 3, 4, 6, 8];
 
 /** Write all that may change: names of cameras, what was got, what can be chosen at all. */
-export async function showSettings({ app, words, whole }) {
+export async function showSettings({ app, words, whole, webgpu }) {
   const { settings } = app;
   showCameras(app, words, await listCameras());
   const size = app.source?.kind === "camera" ? app.source.size : null;
@@ -19,7 +19,7 @@ export async function showSettings({ app, words, whole }) {
   find("region").checked = settings.get("region");
   find("awake").checked = settings.get("awake");
   find("language").value = words.language;
-  if (app.site) showSite(app, words, whole);
+  if (app.site) showSite(app, words, { whole, webgpu });
 }
 
 function showCameras(app, words, cameras) {
@@ -27,13 +27,13 @@ function showCameras(app, words, cameras) {
   fillSelect(find("camera"), [["", words.of("cameraDefault")], ...named], app.settings.get("camera"));
 }
 
-function showSite(app, words, whole) {
+function showSite(app, words, { whole, webgpu }) {
   const { site, settings, entry } = app;
   find("model-row").hidden = site.models.length < 2;
   fillSelect(
     find("model"), site.models.map((one, place) => [String(place), one.card.file]), String(site.models.indexOf(entry)),
   );
-  showComputing(app, words);
+  showComputing(app, words, webgpu);
   const { task, detection } = entry.card.output;
   find("top-row").hidden = task === "segmentation";
   fillSelect(find("top"), TOPS.map((one) => [String(one), String(one)]), String(settings.get("top")));
@@ -50,9 +50,9 @@ function showSite(app, words, whole) {
   );
 }
 
-function showComputing({ parameters, settings }, words) {
+function showComputing({ parameters, settings }, words, webgpu) {
   const backends = ["wasm", "webgpu"].map((name) => {
-    const missing = name === "webgpu" && !("gpu" in navigator);
+    const missing = name === "webgpu" && !webgpu;
     return [name, words.of(`backend_${name}`) + (missing ? ` (${words.of("notOffered")})` : "")];
   });
   fillSelect(find("backend"), backends, parameters.backend ?? settings.get("backend"));

@@ -39,7 +39,8 @@ export async function openCamera(video, { camera, resolution }) {
 
 async function ask(camera, resolution) {
   const [width, height] = resolution.split("x").map(Number);
-  const size = { width: { ideal: width }, height: { ideal: height } };
+  // The frames as the camera has them: a browser that fits them to the size would resample.
+  const size = { width: { ideal: width }, height: { ideal: height }, resizeMode: { ideal: "none" } };
   const which = camera ? { deviceId: { exact: camera } } : { facingMode: { ideal: "environment" } };
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...which, ...size } });
