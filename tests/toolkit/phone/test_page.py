@@ -12,7 +12,7 @@ from mejiro.errors import MejiroError, PhoneError, UsageError
 from mejiro.phone import Adb, PageOptions, PhonePage, open_contents, plan_page
 from mejiro.phone.page import port_of
 from mejiro.serve import Contents, read_contents
-from tests.phone.adbd import Adbd
+from tests.phone.adbd import PHONE_ADDRESS, Adbd
 from tests.phone.browsers import posting
 from tests.phone.fixtures import adb_server, phone, start_phone
 from tests.site_stand_in import REPORT, changed_report, site_files, write_site
