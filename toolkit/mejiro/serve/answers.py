@@ -25,8 +25,8 @@ HEADERS = MappingProxyType(
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "no-cache",
         "Content-Security-Policy": (
-            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
-            "style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+            "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+            "style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
             "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         ),
