@@ -54,7 +54,9 @@ def test_a_site_holds_the_page_the_engine_and_the_models(
     bundle = open_bundle(model_fixtures / "bundle")
     golden = bundle.manifest.golden
     frames = read_arrays(bundle.folder / golden.frames, golden.count)
-    for model, entry in zip(value["models"], golden.expected, strict=False):
+    expected = {entry.artifact: entry for entry in golden.expected}
+    for model in value["models"]:
+        entry = expected[model["card"]["file"]]
         told, data = model["golden"], found[model["golden"]["file"]]
         assert (told["count"], told["order"]) == (golden.count, "bgr")
         outputs = read_arrays(bundle.folder / entry.outputs, golden.count)
