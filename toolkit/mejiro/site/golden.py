@@ -76,12 +76,8 @@ def pack_golden(
     """
     writer = _Writer()
     frames = [
-        {
-            "offset": writer.add(pixels[..., ::-1]),
-            "height": pixels.shape[0],
-            "width": pixels.shape[1],
-        }
-        for pixels in golden.frames
+        {"offset": writer.add(bgr), "height": bgr.shape[0], "width": bgr.shape[1]}
+        for bgr in golden.frames
     ]
     inputs = [{"offset": writer.add(tensor)} for tensor in golden.inputs]
     outputs = [
