@@ -5,11 +5,13 @@ from __future__ import annotations
 from mejiro_runtime.errors import MejiroError, MissingPackage, UsageError
 
 __all__ = [
+    "ApkError",
     "CalibrationError",
     "DataError",
     "DeployError",
     "ExportError",
     "FleetError",
+    "KeyFileError",
     "MejiroError",
     "MissingPackage",
     "PruneError",
@@ -19,6 +21,10 @@ __all__ = [
     "UsageError",
     "WeightsError",
 ]
+
+
+class ApkError(MejiroError):
+    """Report an Android package that cannot be written as asked, or is not what it should be."""
 
 
 class DataError(MejiroError):
@@ -39,6 +45,10 @@ class ExportError(MejiroError):
 
 class FleetError(MejiroError):
     """Report the devices of a fleet for which something did not succeed."""
+
+
+class KeyFileError(MejiroError):
+    """Report a key for signing that cannot be read, opened or used."""
 
 
 class PruneError(MejiroError):

@@ -33,6 +33,7 @@ COMMANDS = {
     "plot-bench": "mejiro.cli.plot_bench",
     "bundle": "mejiro.cli.bundle",
     "targets": "mejiro.cli.targets",
+    "keys": "mejiro.cli.keys",
     "deploy": "mejiro.cli.deploy",
     "device": "mejiro.cli.device",
     "fleet": "mejiro.cli.fleet",
