@@ -11,8 +11,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# `pi` and `device_maker`, for whatever goes all the way to a device.
-pytest_plugins = ["tests.emulation.fixtures"]
+# `pi` and `device_maker`, for whatever goes all the way to a device; tiny models; a browser.
+pytest_plugins = ["tests.emulation.fixtures", "tests.model_fixtures", "tests.browser.fixtures"]
 
 # TensorFlow writes pages to stderr, and two workers on two cores need no pools of threads each.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

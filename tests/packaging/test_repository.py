@@ -79,6 +79,8 @@ def test_constraints_are_exact_versions_alone(project_root: Path) -> None:
 
 
 def test_both_distributions_carry_the_same_licence(project_root: Path) -> None:
-    for name in ("LICENSE", "NOTICE"):
-        ours = (project_root / name).read_bytes()
-        assert (project_root / "runtime" / name).read_bytes() == ours
+    runtime = project_root / "runtime"
+    assert (runtime / "LICENSE").read_bytes() == (project_root / "LICENSE").read_bytes()
+    # The host's goes on about what it carries for pages.
+    ours = (project_root / "NOTICE").read_bytes()
+    assert ours.startswith((runtime / "NOTICE").read_bytes())

@@ -1,20 +1,17 @@
 """Give the runtime's tests what devices have: a bundle, and engines, real ones and a simulated one.
 
 These tests run wherever the runtime does, against whatever is installed there, so they import
-neither the host's packages nor an engine. Tests that need real model files take them from a
-folder that `tests/make_fixtures.py` fills on a host: MEJIRO_TEST_FIXTURES names it, and where
-the host's packages are installed it is made once for all workers. All else runs on a bundle
-made here by hand, of a simulated engine whose answers can be worked out in the head.
+neither the host's packages nor an engine. Tests that need real model files take them from the
+folder `model_fixtures` (see `tests/model_fixtures.py`). All else runs on a bundle made here by
+hand, of a simulated engine whose answers can be worked out in the head.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,55 +41,10 @@ from mejiro_runtime.manifest import (
 from mejiro_runtime.preprocess import InputSpec, Preprocessor
 from mejiro_runtime.types import Frame, Label, PixelOrder
 
-ROOT = Path(__file__).resolve().parents[2]
 SIDE = 8
 LABELS = (Label(0, "red, crimson", "n01"), Label(1, "vert clair"), Label(2, "目白", "n03"))
 SPEC = InputSpec(SIDE, SIDE, crop_fraction=0.9)
 BGR = {"red": (20, 30, 220), "green": (30, 200, 20), "blue": (230, 60, 20)}
-
-# Some of what the fixtures are made from: a change of anything else does not change them.
-FIXTURE_SOURCES = (
-    "tests/make_fixtures.py",
-    "tests/make_task_fixtures.py",
-    "runtime/mejiro_runtime",
-    "toolkit/mejiro/bundle",
-    "toolkit/mejiro/data",
-    "toolkit/mejiro/export",
-    "toolkit/mejiro/model.py",
-)
-
-KEPT_FIXTURES = 3
-
-
-def _fixtures_digest() -> str:
-    digest = hashlib.sha256()
-    for source in FIXTURE_SOURCES:
-        path = ROOT / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-@pytest.fixture(scope="session")
-def model_fixtures() -> Path:
-    """Return the folder of real models and a real bundle; see `tests/make_fixtures.py`."""
-    if named := os.environ.get("MEJIRO_TEST_FIXTURES"):
-        return Path(named)
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("MEJIRO_TEST_FIXTURES is not set, and TensorFlow is not here to make them")
-    fcntl = pytest.importorskip("fcntl")
-    folder = ROOT / ".cache" / "fixtures" / _fixtures_digest()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.is_dir():
-            script = [sys.executable, str(ROOT / "tests" / "make_fixtures.py"), str(folder)]
-            done = subprocess.run(script, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr[-4000:]
-            made = [path for path in folder.parent.iterdir() if path.is_dir()]
-            for old in sorted(made, key=lambda path: path.stat().st_mtime)[:-KEPT_FIXTURES]:
-                shutil.rmtree(old, ignore_errors=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ __all__ = [
     "MissingPackage",
     "PruneError",
     "QualityError",
+    "SiteError",
     "TargetError",
     "RolledBack",
     "UsageError",
@@ -57,6 +58,10 @@ class PruneError(MejiroError):
 
 class QualityError(MejiroError):
     """Report a result that was measured and fell short of what the user asked for."""
+
+
+class SiteError(MejiroError):
+    """Report a page's folder that is not as it was written, or a model that no page can run."""
 
 
 class TargetError(MejiroError):

@@ -8,13 +8,15 @@ import pytest
 
 from mejiro.bundle import survey
 from mejiro.cli import main
-from mejiro.targets import target_names
+from mejiro.targets import app_names, target_names
 
 
 def test_all_targets_are_listed(capsys) -> None:
     assert main(["targets"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown[1:]] == sorted([*target_names(), "coral-usb"])
+    assert [line.split()[0] for line in shown[1:]] == sorted(
+        [*target_names(), *app_names(), "coral-usb"]
+    )
     assert main(["targets", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == len(shown) - 1
 
@@ -30,6 +32,9 @@ def test_one_target_is_told_all_about(capsys) -> None:
     assert "onnxruntime-gpu>=1.18 (bring it: NVIDIA's package index for Jetson" in shown
     assert main(["targets", "coral-usb"]) == 0
     assert "libedgetpu1-std" in capsys.readouterr().out
+    assert main(["targets", "android-web"]) == 0
+    assert "litert.js, onnxruntime-web" in (shown := capsys.readouterr().out)
+    assert "Never run on a phone" in shown
     assert main(["targets", "raspberry-pi-5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["systems"][0]["python"] == "3.11"
 

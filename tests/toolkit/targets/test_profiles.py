@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from mejiro.errors import MejiroError, UsageError
 from mejiro.targets import (
     AddOn,
+    AppForm,
+    AppTarget,
     Architecture,
     Quantization,
     TargetProfile,
+    app_names,
     load_profile,
     load_target,
     profile_names,
@@ -58,7 +61,8 @@ def text_of(name: str) -> str:
 
 def test_the_targets_are_those_promised() -> None:
     assert target_names() == EXPECTED.split()
-    assert sorted([*target_names(), "coral-usb"]) == profile_names()
+    assert app_names() == ["android-apk", "android-web"]
+    assert sorted([*target_names(), *app_names(), "coral-usb"]) == profile_names()
 
 
 @pytest.mark.parametrize("name", EXPECTED.split())
@@ -115,6 +119,16 @@ def test_an_add_on_is_no_target() -> None:
         load_target("coral-usb")
 
 
+def test_an_app_takes_no_wheels() -> None:
+    for name, form in (("android-web", AppForm.FOLDER), ("android-apk", AppForm.APK)):
+        app = load_profile(name)
+        assert isinstance(app, AppTarget)
+        assert app.form is form
+        assert "Never run on a phone" in app.note
+        with pytest.raises(UsageError, match=f"{name} is an app.*mejiro bundle ARTIFACT --target"):
+            load_target(name)
+
+
 def test_unknown_names_list_those_there_are(tmp_path) -> None:
     with pytest.raises(UsageError, match="there is no target 'toaster'; use one of jetson-orin, "):
         load_target("toaster")
@@ -138,7 +152,11 @@ def test_a_profile_of_ones_own_is_read_from_its_file(tmp_path) -> None:
     ("old", "new", "told"),
     [
         ("schema = 1", "schema = 2", "'schema' must be 1, found 2"),
-        ("schema = 1", 'schema = 1\nkind = "pet"', "'kind' must be one of board, add-on, found"),
+        (
+            "schema = 1",
+            'schema = 1\nkind = "pet"',
+            "'kind' must be one of board, add-on, app",
+        ),
         ("threads = 2", 'threads = "two"', "'threads' must be int, found str"),
         ("threads = 2", "threads = 65", "'threads' must lie in 1 to 64"),
         ("threads = 2", "treads = 2", "unknown fields: 'treads'"),
@@ -204,7 +222,9 @@ def test_any_value_anywhere_is_read_or_refused_in_one_line(data: st.DataObject) 
     place[key] = data.draw(VALUES)
     told = ""
     try:
-        assert isinstance(read_profile(_toml(value), "some.toml"), TargetProfile | AddOn)
+        assert isinstance(
+            read_profile(_toml(value), "some.toml"), TargetProfile | AddOn | AppTarget
+        )
     except MejiroError as error:
         told = str(error)
     assert not told or ("some.toml" in told and "\n" not in told)

@@ -80,15 +80,15 @@ def write_bundle(
     """
     options = options or BundleOptions()
     tell = on_progress or (lambda text: None)
-    _check_together(artifacts)
+    check_together(artifacts)
     _check_free(out, replace=options.replace)
     kit = None
     if options.target is not None:
         tell(f"gathering wheels for {options.target.profile.name}")
         kit = make_kit(artifacts, options.target)
-    with _folder_beside(out, replace=options.replace) as beside:
+    with folder_beside(out, replace=options.replace) as beside:
         tell("choosing golden frames")
-        frames = choose_frames(artifacts, _golden_candidates(options.golden))
+        frames = choose_frames(artifacts, golden_candidates(options.golden))
         for folder in (MODELS_FOLDER, "golden", "wheels"):
             (beside / folder).mkdir()
         _copy_models(beside, artifacts)
@@ -128,7 +128,8 @@ def _copy_models(folder: Path, artifacts: Sequence[Artifact]) -> None:
             shutil.copyfile(head_path(artifact.path), head_path(model_file))
 
 
-def _check_together(artifacts: Sequence[Artifact]) -> None:
+def check_together(artifacts: Sequence[Artifact]) -> None:
+    """Raise UsageError unless all artifacts answer the same question with the same labels."""
     if not artifacts:
         raise UsageError("a bundle needs at least one artifact; give the exported files")
     first = artifacts[0].card
@@ -164,7 +165,7 @@ def _check_free(out: Path, *, replace: bool) -> None:
 
 
 @contextmanager
-def _folder_beside(out: Path, *, replace: bool) -> Iterator[Path]:
+def folder_beside(out: Path, *, replace: bool) -> Iterator[Path]:
     """Give a new folder beside `out`; on success it takes the place of `out`, else it goes."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +192,7 @@ def _folder_beside(out: Path, *, replace: bool) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _golden_candidates(folder: Path | None) -> list[Pixels]:
+def golden_candidates(folder: Path | None) -> list[Pixels]:
     """Return BGR pictures to choose golden frames from; unreadable ones are passed over."""
     if folder is None:
         return [picture.pixels for picture in sample_pictures()]

@@ -9,10 +9,11 @@ import click
 
 from mejiro.bundle import BundleOptions, TargetOptions, write_bundle
 from mejiro.cli import options
+from mejiro.cli.bundling_apps import AppRequest, write_app
 from mejiro.cli.console import print_json, progress, say
 from mejiro.errors import UsageError
 from mejiro.model import Artifact
-from mejiro.targets import load_target
+from mejiro.targets import AppTarget, load_profile, load_target
 
 
 @click.command()
@@ -47,6 +48,7 @@ from mejiro.targets import load_target
     metavar="KEY",
     help="Sign it with this OpenSSH key, so that devices can tell who made it.",
 )
+@click.option("--title", help="What the page of an app is called; default: the bundle's name.")
 @click.option("--replace", is_flag=True, help="Replace a bundle that is there already.")
 @options.as_json
 def bundle(
@@ -54,6 +56,7 @@ def bundle(
     out: Path,
     name: str | None,
     golden: Path | None,
+    title: str | None,
     replace: bool,
     sign: Path | None,
     as_json: bool,
@@ -63,13 +66,22 @@ def bundle(
 
     The first ARTIFACT is the one that `mejiro-run` takes unless told otherwise. The same files
     give the same bundle, to the byte. With --target it also holds every package that the device
-    needs, and install.sh, which installs them there without a network.
+    needs, and install.sh, which installs them there without a network. For a target that is an
+    app (android-web), ARTIFACT may be a bundle's folder too.
 
     \b
     Examples:
       mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder
       mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder --target raspberry-pi-5
+      mejiro bundle cat-finder --out site --target android-web
     """
+    app = _app(fit["target"])
+    if app is not None:
+        _refuse_for_apps(app, sign=sign, **fit)
+        write_app(app, AppRequest(artifacts, out, name, title, golden, replace, as_json))
+        return
+    if title is not None:
+        raise UsageError("--title is for apps; name a --target such as android-web")
     target = _target(**fit)
     opened = [Artifact.open(path) for path in artifacts]
     with progress() as shown:
@@ -97,6 +109,18 @@ def bundle(
     say(
         f"Copy the folder to the device, then follow {out}/README.md; here: mejiro-run verify {out}"
     )
+
+
+def _app(target: str | None) -> AppTarget | None:
+    profile = None if target is None else load_profile(target)
+    return profile if isinstance(profile, AppTarget) else None
+
+
+def _refuse_for_apps(app: AppTarget, **fit: Any) -> None:
+    """Raise UsageError for options that speak of Python packages, or sign a bundle's manifest."""
+    given = [f"--{name.rstrip('s')}" for name, value in fit.items() if value and name != "target"]
+    if given:
+        raise UsageError(f"{app.name} is an app, it takes no {', '.join(given)}")
 
 
 def _target(

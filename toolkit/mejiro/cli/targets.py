@@ -6,7 +6,14 @@ import click
 
 from mejiro.cli import options
 from mejiro.cli.console import print_json, print_table, say
-from mejiro.targets import AddOn, TargetProfile, TargetSystem, load_profile, profile_names
+from mejiro.targets import (
+    AddOn,
+    AppTarget,
+    TargetProfile,
+    TargetSystem,
+    load_profile,
+    profile_names,
+)
 
 
 @click.command()
@@ -37,9 +44,11 @@ def targets(name: str | None, as_json: bool) -> None:
     )
 
 
-def _row(profile: TargetProfile | AddOn) -> list[str]:
+def _row(profile: TargetProfile | AddOn | AppTarget) -> list[str]:
     if isinstance(profile, AddOn):
         return [profile.name, profile.title, "", "add-on", ""]
+    if isinstance(profile, AppTarget):
+        return [profile.name, profile.title, "", "app", ", ".join(profile.engines)]
     engines = [one.distribution for system in profile.systems for one in system.backends]
     return [
         profile.name,
@@ -50,11 +59,16 @@ def _row(profile: TargetProfile | AddOn) -> list[str]:
     ]
 
 
-def _tell(profile: TargetProfile | AddOn) -> None:
+def _tell(profile: TargetProfile | AddOn | AppTarget) -> None:
     say(f"{profile.name}: {profile.title}")
     if isinstance(profile, AddOn):
         say(f"  joins         {', '.join(profile.joins)}")
         say(f"  apt           {' '.join(profile.apt)}")
+        say(f"  note          {profile.note}")
+        return
+    if isinstance(profile, AppTarget):
+        say(f"  written as    {profile.form.value}")
+        say(f"  engines       {', '.join(profile.engines)}")
         say(f"  note          {profile.note}")
         return
     say(f"  architecture  {profile.architecture.value}")

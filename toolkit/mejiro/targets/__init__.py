@@ -6,6 +6,8 @@ into files, so no device ever reads one.
 
 from mejiro.targets.profile import (
     AddOn,
+    AppForm,
+    AppTarget,
     Architecture,
     Provided,
     Quantization,
@@ -15,6 +17,7 @@ from mejiro.targets.profile import (
     TargetSystem,
 )
 from mejiro.targets.reading import (
+    app_names,
     load_profile,
     load_target,
     profile_names,
@@ -24,6 +27,8 @@ from mejiro.targets.reading import (
 
 __all__ = [
     "AddOn",
+    "AppForm",
+    "AppTarget",
     "Architecture",
     "Provided",
     "Quantization",
@@ -31,6 +36,7 @@ __all__ = [
     "TargetBackend",
     "TargetProfile",
     "TargetSystem",
+    "app_names",
     "load_profile",
     "load_target",
     "profile_names",

@@ -39,6 +39,13 @@ class Quantization(str, Enum):
     INT8_SYMMETRIC = "int8-symmetric"  # every zero point of activations at 0, as TensorRT wants
 
 
+class AppForm(str, Enum):
+    """Name what an app is written as."""
+
+    FOLDER = "folder"  # a web site
+    APK = "apk"
+
+
 class ServiceManager(str, Enum):
     """Name what starts programs with the system."""
 
@@ -213,6 +220,36 @@ class AddOn:
             "title": self.title,
             "joins": list(self.joins),
             "apt": list(self.apt),
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class AppTarget:
+    """Describe a place where no Python runs: a bundle for it is an app, written in `form`.
+
+    `engines` are those that the app brings, in the order of preference; `note` says what it takes.
+    """
+
+    name: str
+    title: str
+    form: AppForm
+    engines: tuple[str, ...]
+    note: str
+
+    def __post_init__(self) -> None:
+        _check("name", self.name, _NAME)
+        if not self.engines:
+            raise SpecError("an app needs at least one of 'engines'")
+        _check_different("engines", list(self.engines))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "form": self.form.value,
+            "engines": list(self.engines),
             "note": self.note,
         }
 

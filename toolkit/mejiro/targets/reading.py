@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from mejiro.errors import UsageError
 from mejiro.targets.profile import (
     AddOn,
+    AppForm,
+    AppTarget,
     Architecture,
     Provided,
     Quantization,
@@ -33,7 +35,7 @@ Entry = TypeVar("Entry")
 
 
 def profile_names() -> list[str]:
-    """Return the names of all profiles that Mejiro brings, add-ons too, in order."""
+    """Return the names of all profiles that Mejiro brings, add-ons and apps too, in order."""
     folder = resources.files("mejiro_targets")
     names = [entry.name for entry in folder.iterdir()]
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
@@ -44,12 +46,23 @@ def target_names() -> list[str]:
     return [name for name in profile_names() if isinstance(load_profile(name), TargetProfile)]
 
 
+def app_names() -> list[str]:
+    """Return the names of the targets that are apps, in order."""
+    return [name for name in profile_names() if isinstance(load_profile(name), AppTarget)]
+
+
 def load_target(name: str) -> TargetProfile:
     """Return the profile called `name`, or that of the file `name` if it ends in ``.toml``.
 
-    Raises UsageError for a name that is none or an add-on's, SpecError for a file that is wrong.
+    Raises UsageError for a name that is none, an add-on's or an app's, SpecError for a file that is
+    wrong.
     """
     profile = load_profile(name)
+    if isinstance(profile, AppTarget):
+        raise UsageError(
+            f"{name} is an app, which takes no packages of Python; write it with "
+            f"`mejiro bundle ARTIFACT --target {name}`"
+        )
     if isinstance(profile, AddOn):
         raise UsageError(
             f"{name} is an add-on, which joins another target; use one of "
@@ -58,7 +71,7 @@ def load_target(name: str) -> TargetProfile:
     return profile
 
 
-def load_profile(name: str) -> TargetProfile | AddOn:
+def load_profile(name: str) -> TargetProfile | AddOn | AppTarget:
     """Return what the profile called `name`, or the file `name`, describes."""
     if name.endswith(".toml"):
         path = Path(name)
@@ -70,12 +83,13 @@ def load_profile(name: str) -> TargetProfile | AddOn:
             raise SpecError(f"{path} cannot be read: {error}") from None
         return read_profile(text, str(path))
     if name not in profile_names():
-        raise UsageError(f"there is no target '{name}'; use one of {', '.join(target_names())}")
+        names = ", ".join([*target_names(), *app_names()])
+        raise UsageError(f"there is no target '{name}'; use one of {names}")
     file = resources.files("mejiro_targets") / f"{name}.toml"
     return read_profile(file.read_text(encoding="utf-8"), file.name)
 
 
-def read_profile(text: str, what: str) -> TargetProfile | AddOn:
+def read_profile(text: str, what: str) -> TargetProfile | AddOn | AppTarget:
     """Read a profile's TOML text; SpecError names `what` and the field that is wrong."""
     try:
         value = tomllib.loads(text)
@@ -120,10 +134,22 @@ def _read_add_on(fields: Fields, what: str) -> AddOn:
     )
 
 
+def _read_app(fields: Fields, what: str) -> AppTarget:
+    values: dict[str, Any] = {
+        "name": fields.text("name"),
+        "title": fields.text("title"),
+        "form": fields.choice("form", AppForm),
+        "engines": _texts(fields, "engines", what),
+        "note": fields.text("note"),
+    }
+    return _made(lambda: AppTarget(**values), what)
+
+
 # The field `kind` -> what reads the rest.
-READERS: dict[str, Callable[[Fields, str], TargetProfile | AddOn]] = {
+READERS: dict[str, Callable[[Fields, str], TargetProfile | AddOn | AppTarget]] = {
     "board": _read_board,
     "add-on": _read_add_on,
+    "app": _read_app,
 }
 
 
