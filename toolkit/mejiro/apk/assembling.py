@@ -20,6 +20,8 @@ from mejiro.errors import ApkError, MissingPackage
 
 SMALI = Path("/usr/share/java/smali.jar")
 FRAMEWORK = Path("/usr/share/android-framework-res/framework-res.apk")
+# Both take seconds; smali, where it meets what it did not think of, fails and never ends.
+TIMEOUT_S = 120
 
 
 def assemble(source: Path, out: Path) -> None:
@@ -30,14 +32,16 @@ def assemble(source: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         code = work / CODE
-        _run("java", "-jar", SMALI, "assemble", "--api", MIN_SDK, "-o", code, source / "smali")
+        # One job: with more, the order in which files are done shows in the result.
+        smali = ("java", "-jar", SMALI, "assemble", "--api", MIN_SDK, "--jobs", 1)
+        _run(*smali, source / "smali", "--output", code)
         shutil.copytree(source / "res", work / "res")
         for density in SIZES:  # a picture so that there is one; each package brings its own
             (work / "res" / f"mipmap-{density}").mkdir()
             shutil.copy(source / "icon.png", work / "res" / f"mipmap-{density}" / "picture.png")
         package = work / "template.apk"
-        inputs = ("-M", source / MANIFEST, "-S", work / "res", "-I", FRAMEWORK)
-        _run("aapt", "package", "--no-crunch", "--no-version-vectors", *inputs, "-F", package)
+        aapt = ("aapt", "package", "--no-crunch", "--no-version-vectors", "-I", FRAMEWORK)
+        _run(*aapt, "-M", source / MANIFEST, "-S", work / "res", "-F", package)
         with zipfile.ZipFile(package) as archive:
             for name in (MANIFEST, ADAPTIVE_ICON, RESOURCES):
                 _write(out / name, archive.read(name))
@@ -50,6 +54,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _run(program: str, *words: object) -> None:
+    """Run a program whose last word is the file that it is to write."""
     for needed in (SMALI, FRAMEWORK):
         if not needed.is_file():
             raise _missing(str(needed))
@@ -60,10 +65,14 @@ def _run(program: str, *words: object) -> None:
             capture_output=True,
             text=True,
             check=False,
+            timeout=TIMEOUT_S,
         )
     except FileNotFoundError:
         raise _missing(program) from None
-    if done.returncode:
+    except subprocess.TimeoutExpired:
+        raise ApkError(f"{program} does not end; look at what was changed last") from None
+    # smali calls itself successful after an error in what it read.
+    if done.returncode or not Path(str(words[-1])).is_file():
         said = " ".join((done.stderr or done.stdout).split())
         raise ApkError(f"{program} cannot assemble the template: {said[:300]}")
 

@@ -68,9 +68,7 @@ def read_template(folder: Path | None = None) -> dict[str, bytes]:
 def with_background(table: bytes, colour: int) -> bytes:
     """Return a template's table of resources with the colour (ARGB) that lies behind the icon."""
     if table.count(_PLACEHOLDER) != 1:
-        raise ApkError(
-            f"the template's {RESOURCES} has no place for a colour; install Mejiro again"
-        )
+        raise ApkError(f"the template's {RESOURCES} is damaged; install Mejiro again")
     return table.replace(_PLACEHOLDER, _COLOUR.pack(8, 0, 0x1C, colour))
 
 
