@@ -32,9 +32,10 @@ def assemble(source: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         code = work / CODE
-        # One job: with more, the order in which files are done shows in the result.
+        # In order and one at a time: the order in which files are done shows in the result.
+        files = sorted((source / "smali").glob("*.smali"))
         smali = ("java", "-jar", SMALI, "assemble", "--api", MIN_SDK, "--jobs", 1)
-        _run(*smali, source / "smali", "--output", code)
+        _run(*smali, *files, "--output", code)
         shutil.copytree(source / "res", work / "res")
         for density in SIZES:  # a picture so that there is one; each package brings its own
             (work / "res" / f"mipmap-{density}").mkdir()
