@@ -89,3 +89,30 @@ def core_page(chromium: Any, serve_folder: ServeFolder) -> Any:
     # Any document of the right origin does; this one shows its text.
     page.goto(serve_folder(web) + "core/errors.js")
     return page
+
+
+def _served(source: Path, folder: Path, serve: ServeFolder) -> tuple[Path, str]:
+    from mejiro.site import write_site
+
+    write_site(source, folder)
+    return folder, serve(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_sites(
+    model_fixtures: Path, tmp_path_factory: pytest.TempPathFactory, serve_folder: ServeFolder
+) -> Callable[[str], tuple[Path, str]]:
+    """Return a function that gives the folder and the URL of a site by what it is of.
+
+    "bundle" is of a classifier, int8 and fp32, "detection" and "segmentation" are of tiny models
+    whose answers are known; see `tests/make_task_fixtures.py`.
+    """
+    made: dict[str, tuple[Path, str]] = {}
+
+    def site(name: str) -> tuple[Path, str]:
+        if name not in made:
+            folder = tmp_path_factory.mktemp("sites") / name
+            made[name] = _served(model_fixtures / name, folder, serve_folder)
+        return made[name]
+
+    return site

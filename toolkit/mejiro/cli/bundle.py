@@ -129,7 +129,8 @@ def _app(target: str | None) -> AppTarget | None:
 
 def _refuse_for_apps(app: AppTarget, **fit: Any) -> None:
     """Raise UsageError for options that speak of Python packages, or sign a bundle's manifest."""
-    given = [f"--{name.rstrip('s')}" for name, value in fit.items() if value and name != "target"]
+    words = {name: f"--{name}" for name in fit if name != "target"} | {"engines": "--engine"}
+    given = [word for name, word in words.items() if fit[name]]
     if given:
         raise UsageError(f"{app.name} is an app, it takes no {', '.join(given)}")
 

@@ -71,17 +71,13 @@ def pack_golden(
 ) -> tuple[bytes, dict[str, Any]]:
     """Return golden.bin, and what site.json says of it.
 
-    Frames are uint8 RGB (height, width, 3); inputs have the shape and type of the card, outputs are
+    Frames are uint8 BGR (height, width, 3); inputs have the shape and type of the card, outputs are
     what the task's reader records. All is little-endian, row by row.
     """
     writer = _Writer()
     frames = [
-        {
-            "offset": writer.add(pixels[..., ::-1]),
-            "height": pixels.shape[0],
-            "width": pixels.shape[1],
-        }
-        for pixels in golden.frames
+        {"offset": writer.add(bgr), "height": bgr.shape[0], "width": bgr.shape[1]}
+        for bgr in golden.frames
     ]
     inputs = [{"offset": writer.add(tensor)} for tensor in golden.inputs]
     outputs = [
@@ -90,7 +86,7 @@ def pack_golden(
     ]
     value = {
         "count": len(golden.frames),
-        "order": "rgb",
+        "order": "bgr",
         "frames": frames,
         "input_shape": list(card.input.shape),
         "inputs": inputs,

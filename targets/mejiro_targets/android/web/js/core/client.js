@@ -133,21 +133,22 @@ async function handOver(source) {
  * `site` is the parsed site.json with `base`, the URL of its folder. A request that cannot be met
  * is a SiteError with a `code`, unless `allowFallback`: then `info.fallback` says why it is not
  * what was asked for. `threads` "auto" means as many as help here, 1 where the page is not
- * cross-origin isolated.
+ * cross-origin isolated. `variant` "compat" does without relaxed SIMD, as older browsers do.
  *
  * @param {{site: object, index?: number, backend?: "wasm"|"webgpu", threads?: number|"auto",
- *   allowFallback?: boolean,
+ *   allowFallback?: boolean, variant?: "compat",
  *   onProgress?: (step: {stage: "engine"|"model"|"compile"|"first", done: number, total: number})
  *     => void}} options
  * @returns {Promise<Model>}
  */
 export async function openModel(options) {
   const { site, index = 0, backend = "wasm", threads = "auto", allowFallback = false } = options;
+  const { variant } = options;
   const entry = site.models?.[index];
   if (!entry) throw new SiteError("model", `the site has no model ${index}`);
   const worker = new Worker(new URL("worker.js", import.meta.url), { name: "mejiro" });
   const model = new Model(worker, entry.card);
-  const request = { backend, threads, allowFallback };
+  const request = { backend, threads, variant, allowFallback };
   try {
     model.info = await model._ask(
       { kind: "open", base: String(site.base), entry, request },

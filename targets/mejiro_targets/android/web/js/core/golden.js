@@ -32,7 +32,7 @@ export async function readGolden(base, entry) {
     const length = height * width * 3;
     const made = golden.outputs[index];
     return {
-      frame: { data: arrayAt(bytes, { offset, dtype: "uint8", length }), height, width, order: "rgb" },
+      frame: { data: arrayAt(bytes, { offset, dtype: "uint8", length }), height, width, order: "bgr" },
       input: arrayAt(bytes, {
         offset: golden.inputs[index].offset,
         dtype,
@@ -54,9 +54,10 @@ export async function goldenPictures(base, entry) {
   const golden = await readGolden(base, entry);
   return golden.map(({ frame }) => {
     const picture = new ImageData(frame.width, frame.height);
-    for (let at = 0, from = 0; at < picture.data.length; at += 4, from += 3) {
-      picture.data.set(frame.data.subarray(from, from + 3), at);
-      picture.data[at + 3] = 255;
+    const { data } = picture;
+    for (let at = 0, from = 0; at < data.length; at += 4, from += 3) {
+      for (let c = 0; c < 3; c += 1) data[at + c] = frame.data[from + 2 - c];
+      data[at + 3] = 255;
     }
     return picture;
   });

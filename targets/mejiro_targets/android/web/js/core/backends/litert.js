@@ -52,19 +52,25 @@ function limit({ backend, threads }) {
   hide("hardwareConcurrency", threads);
 }
 
+/** Return what `loadLiteRt` is to load: the folder, or one file where it would choose another. */
+function loaded(folder, { variant }) {
+  return variant === "compat" ? `${folder}litert_wasm_compat_internal.js` : folder;
+}
+
 /** See `openBackend`. */
 export async function open({ base, entry, request, bytes, tell }) {
   const folder = new URL(FOLDER, base).href;
   tell("engine", 0, 1);
   const lib = await import(`${folder}index.js`);
-  const choice = await choose(request, await lib.supportsFeature("relaxedSimd"));
+  const relaxed = request.variant !== "compat" && (await lib.supportsFeature("relaxedSimd"));
+  const choice = await choose(request, relaxed);
   limit(choice);
   self.Module = {
     locateFile: (name) => folder + name,
     mainScriptUrlOrBlob: `${folder}litert_wasm_threaded_internal.js`,
   };
   const options = { threads: choice.threads > 1, jspi: choice.backend === "webgpu" };
-  const litert = await lib.loadLiteRt(folder, options);
+  const litert = await lib.loadLiteRt(loaded(folder, choice), options);
   tell("engine", 1, 1);
   const file = await bytes;
   tell("compile", 0, 1);

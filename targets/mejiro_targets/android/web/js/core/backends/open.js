@@ -11,7 +11,8 @@ import { SiteError } from "../errors.js";
 const ENGINES = { "litert.js": "./litert.js", "onnxruntime-web": "./onnxruntime.js" };
 
 /**
- * @typedef {{backend: "wasm"|"webgpu", threads: number|"auto", allowFallback: boolean}} Request
+ * @typedef {{backend: "wasm"|"webgpu", threads: number|"auto", variant?: string,
+ *   allowFallback: boolean}} Request `variant` "compat" does without what newer browsers have
  * @param {{base: string, entry: object, request: Request, bytes: Promise<Uint8Array>,
  *   tell: (stage: string, done: number, total: number) => void}} options
  */

@@ -2,7 +2,7 @@
 
 import { SiteError } from "../errors.js";
 import { argmax, dequantized, fround } from "./numbers.js";
-import { short } from "./open.js";
+import { short } from "./labels.js";
 
 /** Read a classifier. A record is float32 probabilities (classes,). */
 export class ClassReader {

@@ -28,8 +28,3 @@ export function makeReader(card, outputs) {
   if (!Reader) throw new SiteError("model", `this page knows no task '${card.output.task}'`);
   return new Reader(card, outputs);
 }
-
-/** Return the first of the names that a synset lists. */
-export function short(label) {
-  return label.name.split(",")[0].trim();
-}

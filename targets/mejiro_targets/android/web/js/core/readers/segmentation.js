@@ -4,7 +4,7 @@ import { SiteError } from "../errors.js";
 import { place, toFrame } from "../placement.js";
 import { argmax } from "./numbers.js";
 import { descending } from "./overlap.js";
-import { short } from "./open.js";
+import { short } from "./labels.js";
 
 /** Read a segmentation. A record is the uint8 map of classes, row by row. */
 export class MaskReader {

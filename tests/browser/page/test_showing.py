@@ -1,0 +1,217 @@
+"""What the page draws lies where it belongs, in the reader's language, for everyone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mejiro_runtime.sinks.overlay import colour_of
+from tests.browser.page.conftest import OpenPage, Opened
+
+pytestmark = [pytest.mark.browser, pytest.mark.requires_tool("chromium")]
+
+PHONE = {"width": 390, "height": 844}
+SIDEWAYS = {"width": 844, "height": 390}
+# A region that is cropped is marked at its corners, which these looks are not about.
+UNMARKED = """localStorage.setItem("mejiro.settings", JSON.stringify({ region: false }));"""
+
+
+def overlay_pixel(opened: Opened, u: float, v: float) -> list[int]:
+    """Return the overlay's pixel over pixel (u, v) of the frame, red, green, blue, alpha."""
+    return list(
+        opened.page.evaluate(
+            """([u, v]) => {
+              const shown = [...document.querySelectorAll("#video, #still")].find((one) => !one.hidden);
+              const wide = shown.videoWidth || shown.width;
+              const at = shown.getBoundingClientRect();
+              const scale = (at.width / wide) * devicePixelRatio;
+              const overlay = document.querySelector("#overlay");
+              const x = at.left * devicePixelRatio + u * scale;
+              const y = at.top * devicePixelRatio + v * scale;
+              return [...overlay.getContext("2d").getImageData(Math.round(x), Math.round(y), 1, 1).data];
+            }""",
+            [u, v],
+        )
+    )
+
+
+def test_colours_are_those_of_the_runtime(open_page: OpenPage) -> None:
+    opened = open_page()
+    made = opened.page.evaluate(
+        """async () => {
+          const { colourOf } = await import("/js/draw/colours.js");
+          return Array.from({ length: 300 }, (_, index) => colourOf(index));
+        }"""
+    )
+    for index, colour in enumerate(made):
+        # A half may be rounded either way.
+        assert all(abs(a - b) <= 1 for a, b in zip(colour, reversed(colour_of(index)), strict=True))
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SIDEWAYS])
+def test_boxes_lie_where_they_were_found(open_page: OpenPage, viewport: dict[str, int]) -> None:
+    context = {"viewport": viewport, "device_scale_factor": 2}
+    opened = open_page(
+        "?source=camera", state="running", task="detection", context=context, script=UNMARKED,
+        boxes=[{"index": 2, "name": "rose", "score": 0.8, "box": [500, 300, 800, 500]}],
+    )  # fmt: skip
+    opened.until("mejiro.results")
+    red, green, blue, alpha = overlay_pixel(opened, 500, 420)
+    assert alpha == 255
+    assert (blue, green, red) == pytest.approx(colour_of(2), abs=3)
+    assert overlay_pixel(opened, 650, 400)[3] == 0
+    assert overlay_pixel(opened, 470, 420)[3] == 0
+    assert opened.text("#labels li .name") == "rose"
+
+
+def test_boxes_of_one_class_are_one_row(open_page: OpenPage) -> None:
+    opened = open_page("?source=camera", state="running", task="detection")
+    opened.until("mejiro.results")
+    assert opened.text("#labels li:nth-child(1) .name") == "rose"
+    assert opened.text("#labels li:nth-child(1) .score") == "× 2"
+    assert opened.text("#labels li:nth-child(2) .score") == "70 %"
+
+
+def test_nothing_found_is_said(open_page: OpenPage) -> None:
+    opened = open_page("?source=camera", state="running", task="detection", boxes=[])
+    opened.until("mejiro.results")
+    assert opened.text("#nothing") == "Nothing above the threshold"
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SIDEWAYS])
+def test_masks_cover_their_part(open_page: OpenPage, viewport: dict[str, int]) -> None:
+    context = {"viewport": viewport, "device_scale_factor": 2}
+    opened = open_page(
+        "?source=camera", state="running", task="segmentation", context=context, script=UNMARKED
+    )
+    opened.until("mejiro.results")
+    # Classes 0 (background), 1; 1, 2: each a quarter of 1280x720.
+    assert overlay_pixel(opened, 500, 200)[3] == 0
+    for (u, v), index in (((780, 200), 1), ((500, 500), 1), ((780, 500), 2)):
+        red, green, blue, alpha = overlay_pixel(opened, u, v)
+        assert alpha == 140
+        assert (blue, green, red) == pytest.approx(colour_of(index), abs=3)
+    assert opened.page.locator("#labels li").count() == 2
+    assert opened.text("#labels li:first-child .score") == "50 %"
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SIDEWAYS, {"width": 1440, "height": 900}])
+def test_all_that_the_model_sees_is_on_the_screen(
+    open_page: OpenPage, viewport: dict[str, int]
+) -> None:
+    opened = open_page("?source=camera", state="running", context={"viewport": viewport})
+    opened.until("mejiro.results")
+    at = opened.page.evaluate("document.querySelector('#video').getBoundingClientRect().toJSON()")
+    scale = at["width"] / 1280
+    assert at["height"] == pytest.approx(720 * scale, abs=0.5)  # never stretched
+    left, top, side = (1280 - 630) / 2, (720 - 630) / 2, 630
+    assert at["left"] + left * scale >= -0.5
+    assert at["top"] + top * scale >= -0.5
+    assert at["left"] + (left + side) * scale <= viewport["width"] + 0.5
+    assert at["top"] + (top + side) * scale <= viewport["height"] + 0.5
+
+
+def test_every_word_is_in_both_languages(open_page: OpenPage) -> None:
+    opened = open_page()
+    words = opened.page.evaluate(
+        """async () => {
+          const { LANGUAGES } = await import("/js/words.js");
+          return LANGUAGES;
+        }"""
+    )
+    assert set(words["en"]) == set(words["ja"])
+    for name, text in words["en"].items():
+        used = {part.split("}")[0] for part in text.split("{")[1:]}
+        assert used == {part.split("}")[0] for part in words["ja"][name].split("{")[1:]}, name
+    asked = opened.page.evaluate(
+        "[...document.querySelectorAll('[data-words], [data-label]')]"
+        ".flatMap((one) => [one.dataset.words, one.dataset.label]).filter(Boolean)"
+    )
+    assert set(asked) <= set(words["en"])
+
+
+def test_the_language_is_the_readers_and_can_be_changed(open_page: OpenPage) -> None:
+    opened = open_page(context={"locale": "ja-JP"})
+    page = opened.page
+    assert page.get_attribute("html", "lang") == "ja"
+    assert opened.text("#start-camera") == "カメラ"
+    page.click("#start-camera")
+    opened.wait("running")
+    page.click("#open-settings")
+    page.select_option("#language", "en")
+    assert page.get_attribute("html", "lang") == "en"
+    assert opened.text("#settings-title") == "Settings"
+    assert page.get_attribute("#toggle", "aria-label") == "Stop"
+    page.reload()
+    opened.wait("running")  # the camera was allowed and in use, so it starts again
+    assert page.get_attribute("html", "lang") == "en"
+    page.goto(f"{opened.host.url}?lang=ja")
+    opened.wait("running")
+    assert page.get_attribute("html", "lang") == "ja"
+
+
+def test_settings_that_were_tampered_with_do_no_harm(open_page: OpenPage) -> None:
+    script = """
+      localStorage.setItem("mejiro.settings", '{"top": "many", "threads": 7, "model": 99, "x": 1}');
+      localStorage.setItem("mejiro.verified", "{not JSON");
+    """
+    opened = open_page(script=script)
+    opened.page.click("#start-golden")
+    opened.wait("running")
+    opened.until("mejiro.results")
+
+
+def test_a_browser_that_remembers_nothing_runs_all_the_same(open_page: OpenPage) -> None:
+    script = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } });"
+    opened = open_page("?source=golden", state="running", script=script)
+    opened.until("mejiro.results")
+
+
+def test_the_page_is_used_by_keyboard(open_page: OpenPage) -> None:
+    opened = open_page("?source=golden", state="running")
+    page = opened.page
+    page.keyboard.press("l")
+    assert page.is_visible("#latency")
+    assert page.evaluate("document.activeElement.id") == "latency"
+    assert page.get_attribute("#open-latency", "aria-expanded") == "true"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "close-latency"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#latency")
+    assert page.evaluate("document.activeElement.id") == "open-latency"
+
+
+def test_answers_are_spoken_once_not_at_every_frame(open_page: OpenPage) -> None:
+    script = """
+      window.spoken = [];
+      addEventListener("DOMContentLoaded", () => {
+        new MutationObserver(() => spoken.push(document.querySelector("#spoken").textContent))
+          .observe(document.querySelector("#spoken"), { childList: true });
+      });
+    """
+    opened = open_page("?source=golden", state="running", script=script)
+    opened.until("spoken.includes('sunflower, 91 %')")
+    before = opened.page.evaluate("mejiro.report().frames")
+    opened.until(f"mejiro.report().frames > {before + 40}")
+    said: list[Any] = [text for text in opened.page.evaluate("spoken") if text]
+    assert said == ["sunflower, 91 %"]
+
+
+@pytest.mark.parametrize("viewport", [PHONE, SIDEWAYS, {"width": 320, "height": 568}])
+def test_what_is_pressed_is_large_enough(open_page: OpenPage, viewport: dict[str, int]) -> None:
+    opened = open_page(context={"viewport": viewport})
+    sizes = """[...document.querySelectorAll("button, select, input, a, label.row")]
+      .filter((one) => one.checkVisibility())
+      .map((one) => [one.id || one.htmlFor, one.getBoundingClientRect().toJSON()])"""
+    for step in ("", "#start-golden", "#open-latency", "#close-latency", "#open-settings"):
+        if step:
+            opened.page.click(step)
+            opened.page.wait_for_timeout(250)  # sheets slide in
+        for name, at in opened.page.evaluate(sizes):
+            if name == "licences":
+                continue  # a link in a sentence
+            assert at["width"] >= 44, (step, name)
+            assert at["height"] >= 44, (step, name)
+            assert at["left"] >= 0, (step, name)
+            assert at["right"] <= viewport["width"], (step, name)
