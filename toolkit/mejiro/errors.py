@@ -5,11 +5,13 @@ from __future__ import annotations
 from mejiro_runtime.errors import MejiroError, MissingPackage, UsageError
 
 __all__ = [
+    "ApkError",
     "CalibrationError",
     "DataError",
     "DeployError",
     "ExportError",
     "FleetError",
+    "KeyFileError",
     "MejiroError",
     "MissingPackage",
     "PhoneError",
@@ -22,6 +24,10 @@ __all__ = [
     "UsageError",
     "WeightsError",
 ]
+
+
+class ApkError(MejiroError):
+    """Report an Android package that cannot be written as asked, or is not what it should be."""
 
 
 class DataError(MejiroError):
@@ -42,6 +48,10 @@ class ExportError(MejiroError):
 
 class FleetError(MejiroError):
     """Report the devices of a fleet for which something did not succeed."""
+
+
+class KeyFileError(MejiroError):
+    """Report a key for signing that cannot be read, opened or used."""
 
 
 class PruneError(MejiroError):

@@ -34,6 +34,7 @@ COMMANDS = {
     "bundle": "mejiro.cli.bundle",
     "targets": "mejiro.cli.targets",
     "serve": "mejiro.cli.serve",
+    "keys": "mejiro.cli.keys",
     "deploy": "mejiro.cli.deploy",
     "device": "mejiro.cli.device",
     "fleet": "mejiro.cli.fleet",

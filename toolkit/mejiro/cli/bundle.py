@@ -9,6 +9,7 @@ import click
 
 from mejiro.bundle import BundleOptions, TargetOptions, write_bundle
 from mejiro.cli import options
+from mejiro.cli.bundling_apk import ApkWishes, apk_options
 from mejiro.cli.bundling_apps import AppRequest, write_app
 from mejiro.cli.console import print_json, progress, say
 from mejiro.errors import UsageError
@@ -18,7 +19,12 @@ from mejiro.targets import AppTarget, load_profile, load_target
 
 @click.command()
 @click.argument("artifacts", type=options.PATH, nargs=-1, required=True, metavar="ARTIFACT...")
-@click.option("--out", type=options.PATH, required=True, help="The folder to write.")
+@click.option(
+    "--out",
+    type=options.PATH,
+    required=True,
+    help="The folder to write; for android-apk, the file.",
+)
 @click.option("--name", help="The bundle's name; default: the folder's.")
 @click.option(
     "--golden",
@@ -49,7 +55,8 @@ from mejiro.targets import AppTarget, load_profile, load_target
     help="Sign it with this OpenSSH key, so that devices can tell who made it.",
 )
 @click.option("--title", help="What the page of an app is called; default: the bundle's name.")
-@click.option("--replace", is_flag=True, help="Replace a bundle that is there already.")
+@apk_options
+@click.option("--replace", is_flag=True, help="Replace what is there already.")
 @options.as_json
 def bundle(
     artifacts: tuple[Path, ...],
@@ -67,19 +74,23 @@ def bundle(
     The first ARTIFACT is the one that `mejiro-run` takes unless told otherwise. The same files
     give the same bundle, to the byte. With --target it also holds every package that the device
     needs, and install.sh, which installs them there without a network. For a target that is an
-    app (android-web), ARTIFACT may be a bundle's folder too.
+    app (android-web, android-apk), ARTIFACT may be a bundle's folder too; an APK is also made of a
+    site's.
 
     \b
     Examples:
       mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder
       mejiro bundle build/efficientnet-lite0-int8.tflite --out cat-finder --target raspberry-pi-5
       mejiro bundle cat-finder --out site --target android-web
+      mejiro bundle cat-finder --out cat-finder.apk --target android-apk --label "Cat finder"
     """
+    wishes = ApkWishes.take(fit)
     app = _app(fit["target"])
     if app is not None:
         _refuse_for_apps(app, sign=sign, **fit)
-        write_app(app, AppRequest(artifacts, out, name, title, golden, replace, as_json))
+        write_app(app, AppRequest(artifacts, out, name, title, golden, replace, as_json, wishes))
         return
+    wishes.refuse_for("a bundle")
     if title is not None:
         raise UsageError("--title is for apps; name a --target such as android-web")
     target = _target(**fit)

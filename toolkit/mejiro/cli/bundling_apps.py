@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mejiro.cli.bundling_apk import ApkWishes, check_out, print_apk
 from mejiro.cli.console import print_json, progress, say
 from mejiro.errors import UsageError
 from mejiro.model import Artifact
@@ -24,6 +26,7 @@ class AppRequest:
     golden: Path | None
     replace: bool
     as_json: bool
+    apk: ApkWishes
 
     def source(self) -> Sequence[Artifact] | Path:
         """Return the bundle's folder, or the exported files; UsageError for a mixture."""
@@ -47,6 +50,7 @@ def write_app(target: AppTarget, request: AppRequest) -> None:
 def _write_site(target: AppTarget, request: AppRequest) -> None:
     from mejiro.site import SiteOptions, write_site
 
+    request.apk.refuse_for(target.name)
     with progress() as shown:
         site = write_site(
             request.source(),
@@ -78,7 +82,27 @@ def _write_site(target: AppTarget, request: AppRequest) -> None:
 
 
 def _write_apk(target: AppTarget, request: AppRequest) -> None:
-    raise UsageError(f"{target.name} cannot be written yet; use android-web")
+    """Write the site to a folder that goes away, or take one that is there, and pack it."""
+    from mejiro.apk import write_apk
+    from mejiro.site import SITE_NAME, SiteOptions, write_site
+
+    check_out(request.out, replace=request.replace)
+    options = request.apk.options()  # before the site: a key that does not open wastes no time
+    with tempfile.TemporaryDirectory() as folder, progress() as shown:
+        if len(request.paths) == 1 and (request.paths[0] / SITE_NAME).is_file():
+            site = request.paths[0]
+        else:
+            name = request.name or request.out.stem
+            site = Path(folder) / "site"
+            write_site(
+                request.source(),
+                site,
+                options=SiteOptions(name, request.title, request.golden),
+                on_progress=shown.stage,
+            )
+        shown.stage("packing and signing")
+        written = write_apk(site, request.out, options)
+    print_apk(written, target.name, as_json=request.as_json)
 
 
 APPS: dict[AppForm, Callable[[AppTarget, AppRequest], None]] = {

@@ -179,7 +179,10 @@ class ReportBox:
         if report is None:
             artifact, board = "failed", _device_of(value)
         else:
-            artifact, board = report.artifact, report.board
+            artifact, board = (
+                report.artifact.removesuffix(".tflite").removesuffix(".onnx"),
+                report.board,
+            )
         now = datetime.datetime.now(datetime.timezone.utc)
         named = [plain(artifact) or "model", plain(board) or "device"]
         stem = "-".join([now.strftime("%Y%m%d-%H%M%S"), *named])
