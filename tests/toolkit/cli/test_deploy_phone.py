@@ -47,7 +47,7 @@ def test_a_deploy_prints_the_phones_figures(phone: Adbd, site: str, run: Run) ->
     assert "Google Pixel 8" in out
     assert re.search(r"Pixel 8 +birds-int8\.tflite +LiteRT\.js 2\.5\.3, wasm, 1 thread +40", out)
     assert "9.70 / 12.00 / 14.00" in out
-    assert re.search(r"report: reports/\d{8}-\d{6}-birds-int8-tflite-pixel-8\.json", out)
+    assert re.search(r"report: reports/\d{8}-\d{6}-birds-int8-pixel-8\.json", out)
     assert phone.reversed == {}
 
 
@@ -131,3 +131,52 @@ def test_a_page_in_chromium_reports_through_the_reverse_port(
     kept = json.loads(Path(told["file"]).read_text())
     assert (kept["frames"], kept["source"]) == (5, "golden")
     assert kept["isolated"] is True
+
+
+@needs_adb
+@pytest.mark.browser
+@pytest.mark.requires_tool("chromium")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "engine"),
+    [
+        (["--source", "golden"], "1 thread"),
+        (["--source", "golden", "--threads", "2"], "wasm threaded, 2 threads"),
+        (["--source", "camera"], "1 thread"),
+    ],
+)
+def test_the_page_itself_verifies_runs_and_reports(
+    browser: ChromiumOnPhone,
+    tiny_site: Path,
+    run: Run,
+    words: list[str],
+    engine: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*words, "--frames", "12", "--wait", "60", "--json"]
+    code, out, err = run("deploy", str(tiny_site), "android", *words)
+    assert code == 0, out + err
+    told = json.loads(out)
+    assert told["verified"] is True
+    assert told["report"]["frames"] == 12
+    assert told["report"]["engine"].startswith("litert.js 2.5.3, wasm")
+    assert told["report"]["engine"].endswith(engine)
+    kept = json.loads(Path(told["file"]).read_text())
+    assert kept["kind"] == "browser"
+    assert kept["device"]["isolated"] is True
+    assert run("compare", told["file"], told["file"])[0] == 0
+
+
+@needs_adb
+@pytest.mark.browser
+@pytest.mark.requires_tool("chromium")
+@pytest.mark.slow
+def test_a_bundle_is_opened_as_its_page(
+    browser: ChromiumOnPhone, model_fixtures: Path, run: Run, site: str
+) -> None:
+    words = ("--source", "golden", "--frames", "5", "--wait", "60")
+    code, out, err = run("deploy", str(model_fixtures / "bundle"), "android", *words)
+    assert code == 0, out + err
+    assert "litert.js 2.5.3, wasm" in out

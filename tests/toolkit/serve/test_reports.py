@@ -23,7 +23,7 @@ def body(value: Any) -> bytes:
 def test_a_report_is_kept_and_can_be_compared(tmp_path: Path) -> None:
     received = ReportBox(tmp_path / "reports").save(body(REPORT))
     assert received.path.parent == tmp_path / "reports"
-    assert received.path.name.endswith("-birds-int8-tflite-pixel-8.json")
+    assert received.path.name.endswith("-birds-int8-pixel-8.json")
     assert read_report(received.path).board == "Pixel 8"
     assert received.passed
     assert "infer 9.7 ms, frame to label 9.7 ms (p50), 300 frames, verified" in received.line()

@@ -25,6 +25,12 @@ def say(text: str = "") -> None:
     click.echo(text)
 
 
+def say_all(lines: Sequence[str]) -> None:
+    """Print lines of a command's result on standard output."""
+    for line in lines:
+        say(line)
+
+
 def note(text: str) -> None:
     """Print one line about the result on standard error, where it disturbs no pipe."""
     click.echo(text, err=True)

@@ -11,7 +11,8 @@ from click.core import ParameterSource
 
 from mejiro.cli import options
 from mejiro.cli.comparing_devices import print_reports
-from mejiro.cli.console import note, print_json, progress, say
+from mejiro.cli.console import note, print_json, progress, say, say_all
+from mejiro.cli.deploying_package import APK_SUFFIX, deploy_package
 from mejiro.cli.options import Function
 from mejiro.errors import UsageError
 from mejiro.phone import PHONE_URL, Adb, PageOptions, PhonePage, open_contents, plan_page
@@ -19,7 +20,7 @@ from mejiro.serve import Received
 
 DEFAULT_WAIT_S = 300.0
 # Parameters that mean something for a phone alone, and for all other devices alone.
-PHONE_ONLY = ("serial", "wait", "frames", "keep", "apk", "reports")
+PHONE_ONLY = ("serial", "wait", "frames", "keep", "apk", "key", "reports")
 OTHERS_ONLY = (
     "service", "web", "log", "artifact", "manager", "require", "signers", "no_tune", "clock",
     "gate_timeout", "root", "ssh_config",
@@ -38,7 +39,8 @@ _OPTIONS = (
     ),
     click.option("--frames", type=click.IntRange(1), help="android: how many; default: 300."),
     click.option("--keep", is_flag=True, help="android: go on serving until Ctrl-C."),
-    click.option("--apk", is_flag=True, help="android: as an installed package."),
+    click.option("--apk", is_flag=True, help="android: as a package that is installed."),
+    click.option("--key", metavar="NAME", help="android: signs the package (see `mejiro keys`)."),
     click.option(
         "--reports",
         type=options.PATH,
@@ -72,7 +74,15 @@ def check_options(url: str) -> None:
 
 
 def deploy_to_phone(path: Path, settings: dict[str, Any]) -> int:
-    """Open a site, or that of a bundle, on a phone; return 1 unless its report is good."""
+    """Put a site, that of a bundle, or a package on a phone; return 1 unless all was well."""
+    if path.suffix == APK_SUFFIX or settings["apk"]:
+        return deploy_package(path, settings)
+    if settings["key"] is not None:
+        raise UsageError("--key signs a package; add --apk, or leave it out")
+    return _deploy_page(path, settings)
+
+
+def _deploy_page(path: Path, settings: dict[str, Any]) -> int:
     page = PageOptions(
         source=settings["source"] or "camera",
         frames=settings["frames"],
@@ -83,11 +93,10 @@ def deploy_to_phone(path: Path, settings: dict[str, Any]) -> int:
     contents = open_contents(path)
     plan = plan_page(adb, contents, page)
     as_json = settings["as_json"]
+    if settings["dry_run"] or not as_json:
+        print_json(plan.to_json()) if as_json else say_all(plan.lines())
     if settings["dry_run"]:
-        print_json(plan.to_json()) if as_json else _say_all(plan.lines())
         return 0
-    if not as_json:
-        _say_all(plan.lines())
     later = _Later(as_json=as_json)
     with (
         PhonePage(adb, contents, page, reports=settings["reports"], on_report=later.tell) as opened,
@@ -124,11 +133,6 @@ class _Later:
     def tell(self, received: Received) -> None:
         if self._begun.is_set():
             print_json(received.to_json()) if self._as_json else say(f"report: {received.line()}")
-
-
-def _say_all(lines: list[str]) -> None:
-    for line in lines:
-        say(line)
 
 
 def _show(received: Received, facts: dict[str, Any], *, as_json: bool) -> None:

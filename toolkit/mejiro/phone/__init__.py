@@ -7,6 +7,7 @@ from mejiro.phone.deploy import (
     PhonePlan,
     install_apk,
     open_contents,
+    opened_site,
     plan_apk,
     plan_page,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "find_subject",
     "install_apk",
     "open_contents",
+    "opened_site",
     "plan_apk",
     "plan_page",
 ]

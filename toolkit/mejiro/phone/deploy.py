@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mejiro.errors import PhoneError, UsageError
+from mejiro.apk import Apk
+from mejiro.errors import UsageError
 from mejiro.phone.adb import Adb
 from mejiro.phone.page import PageOptions, port_of
 from mejiro.serve import Contents, read_contents
 from mejiro.site import SITE_NAME, write_site
 
 PHONE_URL = "android"
-APK_SUFFIX = ".apk"
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,16 @@ def plan_page(adb: Adb, contents: Contents, options: PageOptions) -> PhonePlan:
     )
 
 
-def plan_apk(adb: Adb, apk: Path, component: str) -> PhonePlan:
+def plan_apk(adb: Adb, apk: Apk) -> PhonePlan:
     """Return what installing a package on a phone will do; nothing is changed."""
-    size = apk.stat().st_size / 1e6
-    return _plan(adb, apk.name, f"install -r {apk.name}, {size:.2f} MB", f"start {component}")
+    identity = apk.identity
+    return _plan(
+        adb,
+        f"{identity.label} ({identity.package} {identity.version_name})",
+        f"adb install -r {apk.path.name}, {apk.size_bytes / 1e6:.2f} MB, signed by "
+        f"{apk.fingerprint[:16]}…",
+        f"start {apk.component}",
+    )
 
 
 def _plan(adb: Adb, what: str, *steps: str) -> PhonePlan:
@@ -93,15 +99,8 @@ def open_contents(path: Path) -> Contents:
         return read_contents(site)
 
 
-def install_apk(adb: Adb, apk: Path, component: str) -> None:
+def install_apk(adb: Adb, apk: Apk) -> None:
     """Install a package and start it; PhoneError says what the phone has against it."""
-    adb.install(apk)
+    adb.install(apk.path)
     adb.wake()
-    adb.start(component)
-
-
-def check_apk(path: Path) -> Path:
-    """Return the path of a package; PhoneError if there is none."""
-    if not path.is_file():
-        raise PhoneError(f"{path} is no file; write one with `mejiro bundle --target android-apk`")
-    return path
+    adb.start(apk.component)
