@@ -26,6 +26,10 @@ STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 PHONE_ADDRESS = "127.0.0.2"
 
 
+def _send_at_once(plug: socket.socket) -> None:
+    plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Stream:
     """Hold one stream of a connection; each write waits until the other side took the last."""
 
@@ -183,6 +187,7 @@ class Adbd:
         with suppress(OSError):
             while True:
                 plug, _ = self._socket.accept()
+                _send_at_once(plug)
                 link = Link(self, plug)
                 self._links.append(link)
                 threading.Thread(target=link.serve, daemon=True).start()
@@ -280,6 +285,7 @@ class Adbd:
         with suppress(OSError):
             while True:
                 near, _ = plug.accept()
+                _send_at_once(near)
                 stream = link.open_back(far)
                 for way in (self._inwards, self._outwards):
                     threading.Thread(target=way, args=(near, stream), daemon=True).start()

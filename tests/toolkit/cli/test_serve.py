@@ -94,7 +94,7 @@ def test_beyond_loopback_there_is_a_fingerprint_and_a_code(site: Path, tmp_path:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["absent"], 1, "no site"),
+        (["absent"], 2, "absent does not exist"),
         (["{site}", "--key", "x"], 2, "--certificate and --key belong together"),
         (["{site}", "--host", "nowhere.invalid", "--certificate", "x", "--key", "x"], 1, "in PEM"),
         (["{site}", "--port", "70000"], 2, "70000 is not in the range"),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mejiro.errors import MejiroError, PhoneError, UsageError
-from mejiro.phone import Adb, PageOptions, PhonePage, open_contents, plan_page
+from mejiro.phone import Adb, PageOptions, PhonePage, plan_page
 from mejiro.phone.page import port_of
-from mejiro.serve import Contents, read_contents
+from mejiro.serve import Contents, open_contents, read_contents
 from tests.phone.adbd import PHONE_ADDRESS, Adbd
 from tests.phone.browsers import posting
 from tests.phone.fixtures import adb_server, phone, start_phone
@@ -116,7 +116,7 @@ def test_what_is_no_site_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         open_contents(tmp_path / "absent")
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="neither the folder of a site"):
+    with pytest.raises(UsageError, match="is no folder; name that of a site"):
         open_contents(tmp_path / "file")
     with pytest.raises(MejiroError) as told:
         open_contents(tmp_path)

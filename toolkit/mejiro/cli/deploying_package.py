@@ -16,7 +16,8 @@ from mejiro.apk.keys import find_key, open_key
 from mejiro.cli.console import print_json, progress, say, say_all
 from mejiro.cli.keys import ask_passphrase
 from mejiro.errors import UsageError
-from mejiro.phone import Adb, install_apk, opened_site, plan_apk
+from mejiro.phone import Adb, install_apk, plan_apk
+from mejiro.serve import opened_site
 
 APK_SUFFIX = ".apk"
 # What a page is told by its address; an app has none, and sends no report home.

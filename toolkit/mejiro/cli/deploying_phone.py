@@ -15,8 +15,8 @@ from mejiro.cli.console import note, print_json, progress, say, say_all
 from mejiro.cli.deploying_package import APK_SUFFIX, deploy_package
 from mejiro.cli.options import Function
 from mejiro.errors import UsageError
-from mejiro.phone import PHONE_URL, Adb, PageOptions, PhonePage, open_contents, plan_page
-from mejiro.serve import Received
+from mejiro.phone import PHONE_URL, Adb, PageOptions, PhonePage, plan_page
+from mejiro.serve import Received, open_contents
 
 DEFAULT_WAIT_S = 300.0
 # Parameters that mean something for a phone alone, and for all other devices alone.

@@ -20,8 +20,8 @@ from mejiro.serve import (
     ServeOptions,
     SiteServer,
     given_identity,
+    open_contents,
     own_identity,
-    read_contents,
 )
 from mejiro.serve.addresses import own_names
 from mejiro_runtime.interrupts import end_well_on_sigterm
@@ -51,7 +51,7 @@ from mejiro_runtime.sinks.web.access import is_loopback
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser here.")
 @click.option("--json", "as_json", is_flag=True, help="Write events as lines of JSON.")
 def serve(site: Path, **settings: Any) -> None:
-    """Serve SITE, the folder that `mejiro bundle --target android-web` wrote, until Ctrl-C.
+    """Serve SITE, what `mejiro bundle --target android-web` wrote, or a bundle's, until Ctrl-C.
 
     A phone's browser gives a page its camera only over HTTPS or from localhost. So a phone comes
     in over USB (`mejiro deploy SITE android`), or over the network with --host 0.0.0.0: then a
@@ -63,7 +63,7 @@ def serve(site: Path, **settings: Any) -> None:
       mejiro serve site --host 0.0.0.0 --port 8443
       mejiro compare reports/*.json
     """
-    contents = read_contents(site)
+    contents = open_contents(site)
     identity = _identity(settings)
     box = None if settings["no_reports"] else ReportBox(settings["reports"])
     told = _Told(as_json=settings["as_json"])
@@ -76,10 +76,10 @@ def serve(site: Path, **settings: Any) -> None:
     )
     end_well_on_sigterm()
     with SiteServer(contents, chosen) as server:
-        told.serving(server, identity)
-        if settings["open_page"]:
-            webbrowser.open(server.url)
         try:
+            told.serving(server, identity)
+            if settings["open_page"]:
+                webbrowser.open(server.url)
             threading.Event().wait()
         except KeyboardInterrupt:
             told.stopped()

@@ -6,8 +6,6 @@ from mejiro.phone.deploy import (
     PHONE_URL,
     PhonePlan,
     install_apk,
-    open_contents,
-    opened_site,
     plan_apk,
     plan_page,
 )
@@ -23,8 +21,6 @@ __all__ = [
     "benchmark",
     "find_subject",
     "install_apk",
-    "open_contents",
-    "opened_site",
     "plan_apk",
     "plan_page",
 ]

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mejiro.apk import Apk
-from mejiro.errors import UsageError
 from mejiro.phone.adb import Adb
 from mejiro.phone.page import PageOptions, port_of
-from mejiro.serve import Contents, read_contents
-from mejiro.site import SITE_NAME, write_site
+from mejiro.serve import Contents
 
 PHONE_URL = "android"
 
@@ -75,28 +69,6 @@ def _plan(adb: Adb, what: str, *steps: str) -> PhonePlan:
         what=what,
         steps=steps,
     )
-
-
-@contextmanager
-def opened_site(path: Path) -> Iterator[Path]:
-    """Give the folder of a site: `path` itself, or one made of the bundle there, for a while."""
-    if not path.exists():
-        raise UsageError(f"{path} does not exist; name a site, a bundle or a package (.apk)")
-    if not path.is_dir():
-        raise UsageError(f"{path} is neither the folder of a site or bundle, nor a package (.apk)")
-    if (path / SITE_NAME).exists():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="mejiro-site-") as folder:
-        site = Path(folder) / (path.resolve().name or "site")
-        write_site(path, site)
-        yield site
-
-
-def open_contents(path: Path) -> Contents:
-    """Return what is served of a site or of a bundle's folder."""
-    with opened_site(path) as site:
-        return read_contents(site)
 
 
 def install_apk(adb: Adb, apk: Apk) -> None:

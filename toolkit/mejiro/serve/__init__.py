@@ -2,6 +2,7 @@
 
 from mejiro.serve.certificate import Identity, given_identity, own_identity
 from mejiro.serve.contents import Contents, read_contents
+from mejiro.serve.opening import open_contents, opened_site
 from mejiro.serve.reports import Received, ReportBox
 from mejiro.serve.server import ServeOptions, SiteServer
 
@@ -13,6 +14,8 @@ __all__ = [
     "ServeOptions",
     "SiteServer",
     "given_identity",
+    "open_contents",
+    "opened_site",
     "own_identity",
     "read_contents",
 ]
