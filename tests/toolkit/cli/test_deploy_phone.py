@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,3 +184,25 @@ def test_a_bundle_is_opened_as_its_page(
     code, out, err = run("deploy", str(model_fixtures / "bundle"), "android", *words)
     assert code == 0, out + err
     assert "litert.js 2.5.3, wasm" in out
+
+
+@needs_adb
+def test_a_page_that_is_kept_takes_more_reports(phone: Adbd, site: str) -> None:
+    phone.android.on_open = posting(REPORT)
+    command = [sys.executable, "-m", "mejiro", "deploy", site, "android", "--keep"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        assert any(line.startswith("report: reports/") for line in lines)
+        posting(changed_report(source="again"))(phone.android.opened[0])
+        assert any("Pixel 8, birds-int8.tflite" in line for line in lines)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "ended\n")
+    assert phone.reversed == {}

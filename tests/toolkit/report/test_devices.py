@@ -153,3 +153,52 @@ def test_what_makes_a_comparison_unfair_is_said() -> None:
         "b was held down while it was measured",
     ]
     assert differences(reports[:1]) == []
+
+
+ENGINE_ALONE = {
+    **{name: REPORT[name] for name in ("artifact", "backend", "device", "frames")},
+    "kind": "engine",
+    "source": "random input",
+    "stages": {"infer": {"count": 50, "mean_ns": 8_000_000, "p50_ns": 7_900_000}},
+}
+
+
+def test_a_report_of_an_engine_alone_claims_no_more() -> None:
+    report = parse_report(ENGINE_ALONE, "phone")
+    assert report.engine_only
+    assert report.fps is None
+    assert report.stages == {"infer": {"p50_ns": 7_900_000}}
+    assert report.infer_mean_ns == 8_000_000
+    assert differences([report, parse_report(REPORT, "kitchen")]) == [
+        "phone is of the engine alone, on random input"
+    ]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        {},
+        {"infer": {"p50_ns": 1}},
+        {"infer": {"mean_ns": 1}, "frame_to_label": {"p50_ns": 1}},
+        {"infer": {"mean_ns": "x"}},
+        {"infer": 3},
+    ],
+)
+def test_a_report_of_an_engine_alone_has_its_mean_and_nothing_else(stages: Any) -> None:
+    with pytest.raises(SpecError):
+        parse_report({**ENGINE_ALONE, "stages": stages}, "phone")
+
+
+@given(st.sampled_from([*ENGINE_ALONE, "infer"]), JSON)
+def test_any_value_in_a_report_of_an_engine_alone_is_read_or_refused(name: str, value: Any) -> None:
+    changed_one = copy.deepcopy(ENGINE_ALONE)
+    if name == "infer":
+        changed_one["stages"] = {"infer": value}
+    else:
+        changed_one[name] = value
+    refusal = ""
+    try:
+        parse_report(changed_one, "k")
+    except SpecError as error:
+        refusal = str(error)
+    assert len(refusal.splitlines()) <= 1

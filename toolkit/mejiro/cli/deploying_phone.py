@@ -109,7 +109,6 @@ def _deploy_page(path: Path, settings: dict[str, Any]) -> int:
         _show(received, plan.to_json() | {"url": opened.url}, as_json=as_json)
         if settings["keep"]:
             shown.stage("serving until Ctrl-C")
-            later.begin()
             _until_interrupted()
     return 0 if received.passed else 1
 
@@ -122,16 +121,14 @@ def _until_interrupted() -> None:
 
 
 class _Later:
-    """Tell of the reports that come after the first, while the page is kept."""
+    """Tell of the reports that come after the first, which is shown by itself."""
 
     def __init__(self, *, as_json: bool) -> None:
-        self._as_json, self._begun = as_json, threading.Event()
-
-    def begin(self) -> None:
-        self._begun.set()
+        self._as_json, self._seen = as_json, 0
 
     def tell(self, received: Received) -> None:
-        if self._begun.is_set():
+        self._seen += 1
+        if self._seen > 1:
             print_json(received.to_json()) if self._as_json else say(f"report: {received.line()}")
 
 
