@@ -34,6 +34,7 @@ HEADERS = MappingProxyType(
             "camera=(self), screen-wake-lock=(self), geolocation=(), microphone=()"
         ),
         "Referrer-Policy": "no-referrer",
+        "Server": "mejiro",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
     }
