@@ -59,6 +59,39 @@ GPU = NEW.replace(
 )  # fmt: skip
 
 
+LITERT = """INFO: STARTING!
+WARN: Unconsumed cmdline flags: --use_xnnpack=true
+INFO: Num threads: [4]
+INFO: [benchmark_litert_model.cc:122] Loading model from: /data/local/tmp/model.tflite
+INFO: Created TensorFlow Lite XNNPACK delegate for CPU.
+VERBOSE: Replacing 58 out of 58 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 \
+partitions for subgraph 0.
+INFO: The input model file size (MB): 5.42
+INFO: Initialized session in 35.75ms.
+INFO: Running benchmark for at least 1 iterations and at least 0.5 seconds but terminate if \
+exceeding 150 seconds.
+INFO: count=60 first=12014 curr=8271 min=8102 max=12014 avg=8399.7 std=610 p5=8120 median=8290 \
+p95=9001
+
+INFO: Running benchmark for at least 50 iterations and at least 1 seconds but terminate if \
+exceeding 150 seconds.
+INFO: count=121 first=8262 curr=8285 min=8088 max=9105 avg=8310.25 std=116 p5=8120 median=8291 \
+p95=8627
+
+INFO: [benchmark_litert_model.h:92] \n========== BENCHMARK RESULTS ==========
+INFO: [benchmark_litert_model.h:93] Model initialization: 35.75 ms
+INFO: [benchmark_litert_model.h:95] Warmup (first):       12.01 ms
+INFO: [benchmark_litert_model.h:97] Warmup (avg):         8.40 ms (60 runs)
+INFO: [benchmark_litert_model.h:99] Inference (avg):      8.31 ms (121 runs)
+INFO: [benchmark_litert_model.h:103] Inference (min):      8.09 ms
+INFO: [benchmark_litert_model.h:105] Inference (max):      9.11 ms
+INFO: [benchmark_litert_model.h:107] Inference (std):      0.12
+INFO: [benchmark_litert_model.h:127] Init footprint:       6.50 MB
+INFO: [benchmark_litert_model.h:129] Overall footprint:    7.25 MB
+INFO: [benchmark_litert_model.h:134] Peak memory:          21.50 MB
+"""
+
+
 def write_program(path: Path, prints: str = NEW, *, code: int = 0) -> Path:
     """Write a program that checks its flags as benchmark_model does, and prints `prints`."""
     path.write_text(

@@ -13,7 +13,7 @@ from mejiro.phone.benchmark import Subject, describe_phone
 from mejiro.report.devices import parse_report
 from tests.phone.adbd import Adbd
 from tests.phone.android import PROPERTIES, SHARED
-from tests.phone.benchmark_model import GPU, NEW, OLD, write_program
+from tests.phone.benchmark_model import GPU, LITERT, NEW, OLD, write_program
 from tests.phone.fixtures import adb_server, phone, start_phone
 
 __all__ = ["adb_server", "phone", "start_phone"]
@@ -62,8 +62,14 @@ def test_what_did_not_run_where_it_should_is_refused(
     adb, subject, on_gpu = Adb.connect(), Subject(model), BenchmarkOptions(backend="gpu")
     report = benchmark(adb, write_program(tmp_path / "gpu", GPU), subject, on_gpu)
     assert report["backend"]["accelerator"] == "Gpu"
-    with pytest.raises(PhoneError, match="did not run on gpu: benchmark_model names xnnpack"):
+    with pytest.raises(PhoneError, match="did not run on gpu: benchmark_model names XNNPack"):
         benchmark(adb, write_program(tmp_path / "cpu", NEW), subject, on_gpu)
+    by_opencl = GPU.replace("TfLiteGpuDelegateV2", "LITERT_CL")
+    report = benchmark(adb, write_program(tmp_path / "cl", by_opencl), subject, on_gpu)
+    assert report["backend"]["accelerator"] == "LITERT_CL and GPU"
+    without = BenchmarkOptions(backend="builtin")
+    with pytest.raises(PhoneError, match="knows no --use_xnnpack, so nothing ran on builtin"):
+        benchmark(adb, write_program(tmp_path / "litert", LITERT), subject, without)
     failing = write_program(tmp_path / "failing", "ERROR: no such op\n", code=3)
     with pytest.raises(PhoneError, match="ended with 3: no such op"):
         benchmark(adb, failing, subject, BenchmarkOptions())

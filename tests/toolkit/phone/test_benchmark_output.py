@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mejiro.errors import PhoneError
-from mejiro.phone.benchmark_output import Delegate, parse_benchmark
-from tests.phone.benchmark_model import GPU, NEW, OLD
+from mejiro.phone.benchmark_output import Delegate, parse_benchmark, unknown_flags
+from tests.phone.benchmark_model import GPU, LITERT, NEW, OLD
 
 
 def test_a_new_version_tells_percentiles() -> None:
@@ -34,8 +34,21 @@ def test_an_old_version_tells_less() -> None:
     assert "p50_ns" not in found.infer()
 
 
+def test_litert_has_a_summary_of_its_own() -> None:
+    found = parse_benchmark(LITERT)
+    assert (found.count, found.warmup_count) == (121, 60)
+    assert (found.init_ns, found.first_ns) == (35_750_000, 12_014_000)
+    assert found.mean_ns == 8_310_250
+    assert (found.p50_ns, found.p95_ns) == (8_291_000, 8_627_000)
+    assert found.peak_memory_bytes == round(21.5 * (1 << 20))
+    assert found.memory_growth_bytes == round(7.25 * (1 << 20))
+    assert found.delegates[0].whole
+    assert unknown_flags(LITERT) == {"use_xnnpack"}
+    assert unknown_flags(NEW) == set()
+
+
 def test_a_large_number_is_written_with_an_exponent() -> None:
-    found = parse_benchmark(OLD.replace("266473", "1.05326e+06"))
+    found = parse_benchmark(OLD.replace("avg=266473", "avg=1.05326e+06"))
     assert found.mean_ns == 1_053_260_000
 
 
@@ -62,8 +75,8 @@ def test_what_the_gpu_took_is_told() -> None:
         ("ERROR: Failed to load model /x.tflite\nlast", "told no times: Failed to load model"),
         ("only\x1b[31m a line", "told no times: only .31m a line"),
         (NEW.replace("count=120", "count=0"), "told no times"),
-        (OLD.replace("266473", "1e300"), "out of reach"),
-        (OLD.replace("266473", "1.2.3"), "for a number"),
+        (OLD.replace("avg=266473", "avg=1e300"), "out of reach"),
+        (OLD.replace("avg=266473", "avg=1.2.3"), "for a number"),
     ],
 )
 def test_what_tells_no_times_is_refused_in_one_line(text: str, said: str) -> None:
@@ -88,7 +101,7 @@ def test_any_text_is_refused(text: str) -> None:
 
 @given(st.data())
 def test_any_change_of_the_text_is_read_or_refused(data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from([NEW, OLD, GPU]))
+    text = data.draw(st.sampled_from([NEW, OLD, GPU, LITERT]))
     at = data.draw(st.integers(0, len(text)))
     until = data.draw(st.integers(at, min(len(text), at + 60)))
     put = data.draw(st.text(max_size=12) | st.sampled_from(["9" * 400, "1e308", "count=7 avg=1"]))

@@ -6,6 +6,7 @@ is of the kind "engine" and has no time from frame to label.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +18,29 @@ from typing import Any
 from mejiro.errors import PhoneError, UsageError
 from mejiro.model import Artifact
 from mejiro.phone.adb import Adb
-from mejiro.phone.benchmark_output import BenchmarkResult, parse_benchmark, said_wrong
+from mejiro.phone.benchmark_output import (
+    BenchmarkResult,
+    parse_benchmark,
+    said_wrong,
+    unknown_flags,
+)
 from mejiro_runtime.bundle import open_bundle
 from mejiro_runtime.card import Format, card_path
 from mejiro_runtime.files import sha256_of
 
+DEFAULT_BACKEND = "cpu"
 RUN_S = 900.0
 MAX_SECONDS = 150
 FOLDER = "/data/local/tmp"
 
-# What may be asked for -> the flags that ask for it, and the delegate that must then have done it.
+# What may be asked for -> the flags that ask for it, and what a delegate that did it is called.
+# LITERT_CL is LiteRT's on OpenCL.
 BACKENDS = MappingProxyType(
     {
         "cpu": (("--use_xnnpack=true",), None),
         "builtin": (("--use_xnnpack=false",), None),
-        "gpu": (("--use_gpu=true",), "gpu"),
-        "nnapi": (("--use_nnapi=true",), "nnapi"),
+        "gpu": (("--use_gpu=true",), re.compile("gpu|litert_cl", re.IGNORECASE)),
+        "nnapi": (("--use_nnapi=true",), re.compile("nnapi", re.IGNORECASE)),
     }
 )
 # e_machine of an ELF file -> Android's names of what runs it. Source: the ELF specifications.
@@ -44,7 +52,7 @@ _MACHINES = {0xB7: ("arm64-v8a",), 0x28: ("armeabi-v7a", "arm64-v8a"), 0x3E: ("x
 class BenchmarkOptions:
     """Hold what is measured, and on what."""
 
-    backend: str = "cpu"
+    backend: str = DEFAULT_BACKEND
     threads: int = 1
     runs: int = 50
     artifact: str | None = None
@@ -152,12 +160,20 @@ def _must(adb: Adb, *words: str) -> None:
 
 
 def _check_delegate(result: BenchmarkResult, options: BenchmarkOptions, printed: str) -> None:
-    wanted = BACKENDS[options.backend][1]
-    names = [one.name.lower() for one in result.delegates]
-    if wanted is not None and not any(wanted in name for name in names):
+    flags, wanted = BACKENDS[options.backend]
+    names = [one.name for one in result.delegates]
+    # XNNPACK is what a version that does not know its flag takes by itself.
+    passed_over = {flag.removeprefix("--").partition("=")[0] for flag in flags}
+    passed_over &= unknown_flags(printed)
+    if passed_over and options.backend != DEFAULT_BACKEND:
+        raise PhoneError(
+            f"this benchmark_model knows no --{passed_over.pop()}, so nothing ran on "
+            f"{options.backend}; leave --backend out"
+        )
+    if wanted is not None and not any(wanted.search(name) for name in names):
         raise PhoneError(
             f"the model did not run on {options.backend}: benchmark_model names "
-            f"{', '.join(names) or 'no delegate'} ({said_wrong(printed)}); leave --backend out"
+            f"{', '.join(names) or 'no delegate'}; leave --backend out"
         )
 
 

@@ -1,8 +1,9 @@
-"""Read what LiteRT's (TensorFlow Lite's) benchmark_model prints, of old versions and new.
+"""Read what benchmark_model prints: TensorFlow Lite's, old and new, and that of LiteRT.
 
-Source: benchmark_model.cc and stats_calculator.h of TensorFlow: times are microseconds; the line of
-statistics after the second "Running benchmark" is that of the inferences, after the first that of
-the warm-up. Versions from 2023 on add p5, median and p95.
+Source: benchmark_model.cc and stats_calculator.h of TensorFlow, benchmark_litert_model.h of LiteRT.
+All of them print a line of statistics after the warm-up and one after the inferences, in
+microseconds; newer ones add p5, median and p95. The summary at the end differs: LiteRT's is in
+milliseconds. Flags that a version does not know are named and passed over.
 """
 
 from __future__ import annotations
@@ -10,22 +11,39 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from mejiro.errors import PhoneError
 
 MAX_OUTPUT = 1 << 20
-MAX_US = 1e12
+MAX_NS = 1e15
+# Patterns of one figure, each with its unit in nanoseconds or bytes.
+Forms: TypeAlias = tuple[tuple[re.Pattern[str], float], ...]
 _NUMBER = r"([0-9][0-9.]{0,30}(?:e[+-]?[0-9]{1,3})?)"
 _STATISTICS = re.compile(r"\bcount=([0-9]{1,12})\b([^\n]*)")
 _FIELD = re.compile(rf"\b(first|curr|min|max|avg|std|p5|median|p95)={_NUMBER}")
-_TIMINGS = re.compile(
-    rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
-    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
+# What either summary says of the same thing, the unit in nanoseconds or bytes beside it.
+_INIT = (
+    (re.compile(rf"Inference timings in us: Init: {_NUMBER}"), 1e3),
+    (re.compile(rf"Initialized session in {_NUMBER} ?ms"), 1e6),
+    (re.compile(rf"Model initialization: +{_NUMBER} ms"), 1e6),
 )
-_PEAK = re.compile(rf"peak memory footprint \(MB\) via periodic monitoring: {_NUMBER}")
-_DELTA = re.compile(
-    rf"Memory footprint delta from the start of the tool \(MB\):[^\n]* overall={_NUMBER}"
+_FIRST = (
+    (re.compile(rf"First inference: {_NUMBER}"), 1e3),
+    (re.compile(rf"Warmup \(first\): +{_NUMBER} ms"), 1e6),
+)
+_MEAN = (
+    (re.compile(rf"Inference \(avg\): {_NUMBER}(?![0-9.]* ms)"), 1e3),
+    (re.compile(rf"Inference \(avg\): +{_NUMBER} ms"), 1e6),
+)
+_MEGABYTE = float(1 << 20)
+_PEAK = (
+    (re.compile(rf"peak memory footprint \(MB\) via periodic monitoring: {_NUMBER}"), _MEGABYTE),
+    (re.compile(rf"Peak memory: +{_NUMBER} MB"), _MEGABYTE),
+)
+_GROWTH = (
+    (re.compile(rf"delta from the start of the tool \(MB\):[^\n]* overall={_NUMBER}"), _MEGABYTE),
+    (re.compile(rf"Overall footprint: +{_NUMBER} MB"), _MEGABYTE),
 )
 _REPLACED = re.compile(
     r"Replacing ([0-9]{1,9}) out of ([0-9]{1,9}) node\(s\) with delegate \(([A-Za-z0-9_]{1,60})\)"
@@ -34,6 +52,7 @@ _APPLIED = re.compile(
     r"Explicitly applied ([A-Za-z0-9_ ]{1,40}?) delegate, and the model graph will be "
     r"(completely|partially) executed"
 )
+_UNKNOWN_FLAGS = re.compile(r"Unconsumed cmdline flags:([^\n]{1,1000})")
 _ERROR = re.compile(r"(?:ERROR|FATAL)[:\]]? *([^\n]{1,300})")
 
 
@@ -57,7 +76,7 @@ class BenchmarkResult:
 
     count: int
     init_ns: int
-    first_ns: int
+    first_ns: int | None
     mean_ns: int
     warmup_count: int = 0
     min_ns: int | None = None
@@ -86,28 +105,38 @@ class BenchmarkResult:
 def parse_benchmark(text: str) -> BenchmarkResult:
     """Return what benchmark_model printed; PhoneError if it tells no times."""
     text = text[:MAX_OUTPUT]
-    timings = _TIMINGS.search(text)
     runs = [_statistics(found) for found in _STATISTICS.finditer(text)]
-    if timings is None or not runs or not runs[-1]["count"]:
+    init, mean = _told(text, _INIT), _told(text, _MEAN)
+    if not runs or not runs[-1]["count"]:
         raise PhoneError(f"benchmark_model told no times: {said_wrong(text)}")
-    last = runs[-1]
-    init, first, _, mean = (_ns(value) for value in timings.groups())
-    peak, delta = _PEAK.search(text), _DELTA.search(text)
+    last, warmup = runs[-1], runs[0] if len(runs) > 1 else {}
+    # Of the two forms of the mean the one in microseconds has more digits.
+    mean = last.get("avg", mean)
+    first = _told(text, _FIRST)
+    if init is None or mean is None:
+        raise PhoneError(f"benchmark_model told no times: {said_wrong(text)}")
     return BenchmarkResult(
         count=last["count"],
         init_ns=init,
-        first_ns=first,
+        first_ns=warmup.get("first", first),
         mean_ns=mean,
-        warmup_count=runs[0]["count"] if len(runs) > 1 else 0,
+        warmup_count=warmup.get("count", 0),
         min_ns=last.get("min"),
         max_ns=last.get("max"),
         std_ns=last.get("std"),
         p50_ns=last.get("median"),
         p95_ns=last.get("p95"),
-        peak_memory_bytes=None if peak is None else _bytes(peak[1]),
-        memory_growth_bytes=None if delta is None else _bytes(delta[1]),
+        peak_memory_bytes=_told(text, _PEAK),
+        memory_growth_bytes=_told(text, _GROWTH),
         delegates=_delegates(text),
     )
+
+
+def unknown_flags(text: str) -> set[str]:
+    """Return the flags, such as "use_gpu", that this version did not know."""
+    found = _UNKNOWN_FLAGS.search(text[:MAX_OUTPUT])
+    words = found[1].split() if found is not None else []
+    return {word.removeprefix("--").partition("=")[0] for word in words}
 
 
 def said_wrong(text: str) -> str:
@@ -120,9 +149,9 @@ def said_wrong(text: str) -> str:
 
 def _statistics(found: re.Match[str]) -> dict[str, Any]:
     """Return one line of statistics; where all times were equal it names one alone."""
-    fields: dict[str, Any] = {name: _ns(value) for name, value in _FIELD.findall(found[2])}
+    fields: dict[str, Any] = {name: _value(value, 1e3) for name, value in _FIELD.findall(found[2])}
     if set(fields) == {"curr"}:
-        fields |= dict.fromkeys(("min", "max", "median"), fields["curr"])
+        fields |= dict.fromkeys(("first", "min", "max", "avg", "median"), fields["curr"])
     return {"count": int(found[1]), **fields}
 
 
@@ -141,19 +170,20 @@ def _delegates(text: str) -> tuple[Delegate, ...]:
     return tuple(found.values())
 
 
-def _value(text: str, scale: float) -> int:
+def _told(text: str, forms: Forms) -> int | None:
+    """Return a figure by the first form in which it was printed, in nanoseconds or bytes."""
+    for pattern, unit in forms:
+        found = pattern.search(text)
+        if found is not None:
+            return _value(found[1], unit)
+    return None
+
+
+def _value(text: str, unit: float) -> int:
     try:
-        value = float(text) * scale
+        value = float(text) * unit
     except ValueError:
         raise PhoneError(f"benchmark_model printed {text[:40]!r} for a number") from None
-    if not math.isfinite(value) or value > MAX_US * 1000:
+    if not math.isfinite(value) or value > MAX_NS:
         raise PhoneError(f"benchmark_model printed {text[:40]}, which is out of reach")
     return round(value)
-
-
-def _ns(microseconds: str) -> int:
-    return _value(microseconds, 1000)
-
-
-def _bytes(megabytes: str) -> int:
-    return _value(megabytes, 1 << 20)
