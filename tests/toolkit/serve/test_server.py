@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +27,15 @@ from mejiro.serve import (
     own_identity,
     read_contents,
 )
+from mejiro.serve import server as serving
 from mejiro.serve.gate import MAX_FAILURES_EACH_MINUTE
 from tests.site_stand_in import REPORT, site_files, write_site
 
 FILES = site_files()
 WASM = "/engine/litert/litert.wasm"
+
+
+POST = b"POST /api/reports HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 class Answer(NamedTuple):
@@ -239,6 +244,38 @@ def test_any_request_line_is_answered_or_dropped(server: SiteServer, line: bytes
         answer = b"".join(iter(lambda: plug.recv(65536), b""))
     assert not answer or answer.split(b" ")[1] in (b"400", b"404", b"200", b"421", b"414", b"303")
     assert ask(server, "/").status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"garbage\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (POST + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
+        (POST + b"Content-Length: 1000\r\n\r\n{", 408),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: \xff=\xff\r\n\r\n", 200),
+    ],
+)
+def test_a_bad_request_is_answered_and_no_defect(
+    server: SiteServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    request_: bytes,
+    status: int,
+) -> None:
+    monkeypatch.setattr(serving, "BODY_TIMEOUT_S", 0.2)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
+        plug.sendall(request_)
+        answer = plug.recv(65536)
+    assert answer.split(b" ")[1] == str(status).encode()
+    # And one that hangs up in the middle.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as plug:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        plug.sendall(POST + b"Content-Length: 1000\r\n\r\n{")
+    assert ask(server, "/").status == 200
+    assert caplog.records == []
 
 
 def test_without_a_box_there_are_no_reports(server: SiteServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import threading
@@ -19,6 +20,7 @@ from mejiro.serve.contents import Contents
 from mejiro.serve.gate import Gate, without_token
 from mejiro.serve.reports import MAX_REPORT_BYTES, Received, Refused, ReportBox
 from mejiro_runtime.sinks.web.access import Access, Address
+from mejiro_runtime.sinks.web.patience import within
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 HOST_PATH, REPORTS_PATH = "/api/host", "/api/reports"
 CLOSE_TIMEOUT_S = 5.0
 SHUTDOWN_TIMEOUT_S = 1.0
+BODY_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,11 @@ class SiteServer:
         routes = Routes(self.contents, self.options)
         application.router.add_route("*", "/{tail:.*}", routes.answer)
         runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False
+            application,
+            access_log=None,
+            logger=_logger(),
+            shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+            handle_signals=False,
         )
         await runner.setup()
         try:
@@ -130,6 +137,22 @@ class SiteServer:
             return await handler(request)
 
         return admit
+
+
+def _logger() -> logging.Logger:
+    """Return what aiohttp tells defects to; a stranger's bad request is none, and is answered."""
+    from aiohttp import web
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    strangers = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, strangers)
+
+    logger = logging.getLogger(__name__)
+    logger.filters[:] = [is_ours]
+    return logger
 
 
 Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
@@ -206,7 +229,12 @@ class Routes:
         # A form of another site's page cannot send this type without asking first.
         if request.content_type != "application/json":
             raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a report is application/json")
-        body = await request.read()
+        try:
+            body = await within(BODY_TIMEOUT_S, request.read())
+        except asyncio.TimeoutError:
+            raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the report did not come in time") from None
+        except web.RequestPayloadError:
+            raise Refused(HTTPStatus.BAD_REQUEST, "the report cannot be read") from None
         received = await asyncio.to_thread(box.save, body)
         if self._options.on_report is not None:
             self._options.on_report(received)
