@@ -81,6 +81,7 @@ export function measureByItself({ app, words, start }) {
       return;
     }
     app.run.stop();
+    notice("auto", words.of("autoRunning", { done: count, total: frames }));
     await app.readTelemetry({ thorough: true });
     const report = app.report();
     app.stop();
