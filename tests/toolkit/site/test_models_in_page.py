@@ -287,3 +287,45 @@ def test_cards_of_pages_are_whole(tiny_site: Path) -> None:
     for model in open_site(tiny_site).models:
         assert ArtifactCard.from_json(model.raw["card"]) == model.card
         assert model.card.labels
+
+
+def test_webgpu_on_request_says_so(
+    start_chromium: Callable[..., Any], tiny_sites: TinySites
+) -> None:
+    """SwiftShader stands in for a GPU: this tells that it works, not how fast."""
+    browser = start_chromium("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    _, url = tiny_sites("bundle")
+    with blank_page(browser, url) as page:
+        told = ask(page, "return [model.info, await model.verify()];", backend="webgpu", index=1)
+    info, verification = told
+    assert (info["backend"], info["variant"], info["fallback"]) == ("webgpu", "jspi", None)
+    assert verification["passed"], verification
+    assert verification["tolerance_for"] == ["*", "*"]
+
+
+def test_no_frame_leaves_anything_behind(chromium: Any, tiny_sites: TinySites) -> None:
+    """A tensor of 3 kB that leaked in each frame would show; see benchmarks/browser.py for more."""
+    _, url = tiny_sites("bundle")
+    script = """
+      const before = await model.memory();
+      const picture = new ImageData(64, 48);
+      for (let frame = 0; frame < 2000; frame += 1) await model.run(picture);
+      return [before, await model.memory()];
+    """
+    with blank_page(chromium, url) as page:
+        before, after = ask(page, script)
+    assert before == after
+
+
+def test_frames_are_answered_one_at_a_time(chromium: Any, tiny_sites: TinySites) -> None:
+    _, url = tiny_sites("bundle")
+    script = """
+      const picture = new ImageData(8, 8);
+      const told = await Promise.allSettled([model.run(picture), model.run(picture)]);
+      model.close();
+      const closed = await model.run(picture).catch((error) => error);
+      return [...told.map(({status, reason}) => [status, reason?.code]), closed.code];
+    """
+    with blank_page(chromium, url) as page:
+        told = ask(page, script)
+    assert told == [["fulfilled", None], ["rejected", "busy"], "closed"]
