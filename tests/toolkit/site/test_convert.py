@@ -129,7 +129,7 @@ def test_what_no_page_can_run_is_told_in_one_line(
     short = file._add_tensor(place, b"short", "int16", None)
     file._graph.operators.append(file._new_cast(place, short))
     file._graph.outputs = [short]
-    with pytest.raises(SiteError, match="int16, which LiteRT.js does not know; convert it"):
+    with pytest.raises(SiteError, match="int16, which pages do not know; convert it"):
         convert(file.to_bytes(), "some.tflite")
     file = EndsFile(full_integer.read_bytes())
     code = file._model.operatorCodes[file._graph.operators[1].opcodeIndex]

@@ -329,3 +329,33 @@ def test_frames_are_answered_one_at_a_time(chromium: Any, tiny_sites: TinySites)
     with blank_page(chromium, url) as page:
         told = ask(page, script)
     assert told == [["fulfilled", None], ["rejected", "busy"], "closed"]
+
+
+def test_class_numbers_of_64_bits_are_read(
+    chromium: Any, model_fixtures: Path, tmp_path: Path, serve_folder: Callable[..., str]
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    source = Artifact.open(model_fixtures / "tasks" / "squares.onnx")
+    model = onnx.load(source.path)
+    model.graph.node.append(helper.make_node("ArgMax", ["made"], ["places"], axis=1, keepdims=0))
+    del model.graph.output[:]
+    output = helper.make_tensor_value_info("places", TensorProto.INT64, [1, 8, 8])
+    model.graph.output.append(output)
+    path = tmp_path / "places.onnx"
+    onnx.save(model, path)
+    card = replace(
+        source.card,
+        file=path.name,
+        output=source.card.output._replace(indices=True),
+        sha256=sha256_of(path),
+        size_bytes=path.stat().st_size,
+    )
+    write_json(card_path(path), card.to_json())
+    site = write_site([Artifact.open(path)], tmp_path / "site")
+    assert site.models[0].raw["outputs"][0]["dtype"] == "int64"
+    with blank_page(chromium, serve_folder(site.folder)) as page:
+        verification = ask(page, "return model.verify();")
+    assert verification["passed"], verification
+    assert verification["largest_output"] == 0

@@ -24,6 +24,7 @@ from mejiro_runtime.preprocess import TensorInfo
 
 MAX_MODEL_BYTES = 512 << 20
 END_TYPES = ("float32", "int32", "uint8")
+ONNX_TYPES = ("float32", "uint8", "int8", "int32", "int64")
 SUFFIX = "-page"
 
 
@@ -57,6 +58,7 @@ def make_served(path: Path, card: ArtifactCard, tensors: Sequence[NDArray[Any]])
         )
     if card.format is Format.ONNX:
         ends = _ends_of(path, Format.ONNX)
+        _refuse_types(card.file, [end.dtype for side in ends for end in side], ONNX_TYPES)
         return Served(card.file, data, *ends, notes=_notes_on_onnx(card))
     changed, told = convert(data, card.file)
     if changed == data:
@@ -96,12 +98,7 @@ def convert(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         "int32 output": file.give_int32(),
         "a fixed shape": file.fix_shapes(),
     }
-    ends = [*file.inputs, *file.outputs]
-    if strange := sorted({end.dtype for end in ends} - set(END_TYPES)):
-        raise SiteError(
-            f"{name} takes or gives {', '.join(strange)}, which LiteRT.js does not know; "
-            "convert it with float32 or int8 at its ends"
-        )
+    _refuse_types(name, [end.dtype for end in (*file.inputs, *file.outputs)], END_TYPES)
     several = len(file.outputs) > 1 and file.forget_signatures()
     made = [what for what, changed in steps.items() if changed]
     if not made and not several:
@@ -109,6 +106,15 @@ def convert(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
     file.forget_signatures()
     told = f"{name} is served with {', '.join(made)}; it gives the same numbers" if made else ""
     return file.to_bytes(), (told,) * bool(told)
+
+
+def _refuse_types(name: str, found: Sequence[str], known: Sequence[str]) -> None:
+    """Raise SiteError if a file takes or gives types that its engine does not know in a page."""
+    if strange := sorted(set(found) - set(known)):
+        raise SiteError(
+            f"{name} takes or gives {', '.join(strange)}, which pages do not know; "
+            "convert it with float32 or int8 at its ends"
+        )
 
 
 def _refuse_operators(file: EndsFile, name: str) -> None:

@@ -13,6 +13,9 @@ function since(start) {
   return Math.round((performance.now() - start) * 1e6);
 }
 
+/** Kind of a message -> the method that answers it. */
+const ANSWERS = { open: "_open", run: "_run", verify: "_verify", memory: "_memory" };
+
 /** Hold one model of a site in a worker. */
 export class Session {
   /** @param {DedicatedWorkerGlobalScope} scope */
@@ -26,7 +29,7 @@ export class Session {
   /** Do what a message asks, and post the answer. */
   async answer(message) {
     try {
-      const { value, transfer = [] } = await this[`_${message.kind}`](message);
+      const { value, transfer = [] } = await this[ANSWERS[message.kind]](message);
       this._scope.postMessage({ kind: "done", value }, transfer);
     } catch (error) {
       const code = error instanceof SiteError ? error.code : "engine";

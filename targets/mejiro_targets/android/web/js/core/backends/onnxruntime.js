@@ -65,11 +65,16 @@ class OnnxBackend {
     const { name, dtype, shape } = this._input;
     const input = new this._ort.Tensor(dtype, tensor, shape);
     const made = await this._session.run({ [name]: input });
-    return this._names.map((output) => made[output].data);
+    return this._names.map((output) => plain(made[output].data));
   }
 
   /** onnxruntime-web does not show its memory. */
   memoryBytes() {
     return null;
   }
+}
+
+/** Return whole numbers of 64 bits, which are places or counts here, as 32-bit ones. */
+function plain(values) {
+  return values instanceof BigInt64Array ? Int32Array.from(values, Number) : values;
 }
