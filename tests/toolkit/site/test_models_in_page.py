@@ -359,3 +359,38 @@ def test_class_numbers_of_64_bits_are_read(
         verification = ask(page, "return model.verify();")
     assert verification["passed"], verification
     assert verification["largest_output"] == 0
+
+
+def test_a_recurrent_model_remembers_until_it_is_told_not_to(
+    chromium: Any, tiny_sites: TinySites, model_fixtures: Path
+) -> None:
+    _, url = tiny_sites("recurrent")
+    bundle = open_bundle(model_fixtures / "recurrent")
+    frames = frames_of(bundle.folder)[:4]
+    card = bundle.card()
+    script = """
+      const verification = await model.verify();
+      const scores = async () => {
+        const found = [];
+        for (const one of argument) {
+          const { top } = await model.run(pictureOf(one));
+          found.push(top.map(({score}) => score));
+        }
+        return found;
+      };
+      const first = await scores();
+      await model.reset();
+      return [verification, first, await scores()];
+    """
+    with blank_page(chromium, url) as page:
+        told = ask(page, script, argument=[picture(one) for one in frames])
+    verification, first, again = told
+    assert verification["passed"], verification
+    with open_model(bundle.model_path(card), card, threads=1) as model:
+        wanted = [
+            [c.score for c in model(Frame(pixels, PixelOrder.BGR, index, 0, 0)).top]
+            for index, pixels in enumerate(frames)
+        ]
+    assert first == [pytest.approx(scores, abs=1e-6) for scores in wanted]
+    assert again == first
+    assert first[1] != first[0]

@@ -65,8 +65,13 @@ export class Model {
     return this._ask({ kind: "verify" }, { onTold });
   }
 
+  /** Forget the frames before: the next one begins a stream. Only recurrent models remember. */
+  reset() {
+    return this._ask({ kind: "reset" });
+  }
+
   /** Bytes of the engine's memory, or null if the engine does not tell. */
-  async memory() {
+  memory() {
     return this._ask({ kind: "memory" });
   }
 

@@ -46,10 +46,11 @@ class OnnxBackend {
   constructor({ ort, session, entry, choice, request }) {
     this._ort = ort;
     this._session = session;
-    this._input = entry.inputs[0];
+    this._inputs = entry.inputs;
     this._names = entry.outputs.map((output) => output.name);
-    const unknown = this._names.filter((name) => !session.outputNames.includes(name));
-    if (unknown.length || !session.inputNames.includes(this._input.name)) {
+    const known = [...session.inputNames, ...session.outputNames];
+    const wanted = [...this._names, ...this._inputs.map((input) => input.name)];
+    if (!wanted.every((name) => known.includes(name))) {
       throw new SiteError("model", `${entry.file} does not have the inputs or outputs of the site`);
     }
     this.info = {
@@ -60,11 +61,13 @@ class OnnxBackend {
     };
   }
 
-  /** @param {Uint8Array|Int8Array|Float32Array} tensor */
-  async run(tensor) {
-    const { name, dtype, shape } = this._input;
-    const input = new this._ort.Tensor(dtype, tensor, shape);
-    const made = await this._session.run({ [name]: input });
+  /** @param {(Uint8Array|Int8Array|Int32Array|Float32Array)[]} tensors */
+  async run(tensors) {
+    const feeds = {};
+    this._inputs.forEach(({ name, dtype, shape }, place) => {
+      feeds[name] = new this._ort.Tensor(dtype, tensors[place], shape);
+    });
+    const made = await this._session.run(feeds);
     return this._names.map((output) => plain(made[output].data));
   }
 
