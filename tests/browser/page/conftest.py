@@ -100,6 +100,23 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[OpenPage]:
         assert not complaints
 
 
+@pytest.fixture(scope="session")
+def call_page(
+    chromium: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Any]]:
+    """Return a function that calls the page's code: a body in JavaScript, and its `argument`."""
+    folder = tmp_path_factory.mktemp("modules")
+    write_page(folder)
+    with hosting(folder) as host, chromium.new_context(service_workers="block") as context:
+        page = context.new_page()
+        page.goto(host.url)
+
+        def call(body: str, argument: Any = None) -> Any:
+            return page.evaluate(f"async (argument) => {{ {body} }}", argument)
+
+        yield call
+
+
 def watch(opened: Opened) -> None:
     """Gather what the page complains of."""
 

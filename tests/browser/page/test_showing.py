@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mejiro_runtime.preprocess import InputSpec, ResizeMode, place
 from mejiro_runtime.sinks.overlay import colour_of
 from tests.browser.page.conftest import Opened, OpenPage
 
@@ -49,6 +53,88 @@ def test_colours_are_those_of_the_runtime(open_page: OpenPage) -> None:
     for index, colour in enumerate(made):
         # A half may be rounded either way.
         assert all(abs(a - b) <= 1 for a, b in zip(colour, reversed(colour_of(index)), strict=True))
+
+
+@settings(max_examples=30)
+@given(
+    width=st.integers(1, 4000),
+    height=st.integers(1, 4000),
+    across=st.integers(1, 600),
+    down=st.integers(1, 600),
+    fraction=st.floats(0.01, 1.0),
+    resize=st.sampled_from(ResizeMode),
+)
+def test_what_is_marked_is_what_the_runtime_takes(
+    call_page: Callable[..., Any],
+    width: int,
+    height: int,
+    across: int,
+    down: int,
+    fraction: float,
+    resize: ResizeMode,
+) -> None:
+    spec = InputSpec(down, across, resize=resize, crop_fraction=fraction)
+    marked = call_page(
+        'const { seenRegion } = await import("/js/site.js"); return seenRegion(...argument);',
+        [spec.to_json(), width, height],
+    )
+    taken = place(spec, height, width)
+    # Halving loses some columns or rows, which nobody sees on a screen.
+    near_x, near_y = 1 << taken.halve_x, 1 << taken.halve_y
+    assert marked[0] == pytest.approx(taken.x, abs=near_x)
+    assert marked[1] == pytest.approx(taken.y, abs=near_y)
+    assert marked[2] == pytest.approx(taken.x + taken.width, abs=near_x)
+    assert marked[3] == pytest.approx(taken.y + taken.height, abs=near_y)
+
+
+@settings(max_examples=30)
+@given(
+    view=st.tuples(st.integers(200, 3000), st.integers(200, 3000)),
+    frame=st.tuples(st.integers(16, 4000), st.integers(16, 4000)),
+    share=st.floats(0.1, 1.0),
+    pads=st.tuples(*[st.integers(0, 300)] * 4),
+)
+def test_a_frame_fills_the_view_and_shows_what_counts(
+    call_page: Callable[..., Any],
+    view: tuple[int, int],
+    frame: tuple[int, int],
+    share: float,
+    pads: tuple[int, ...],
+) -> None:
+    region = [side * (1 - share) / 2 for side in frame] + [side * (1 + share) / 2 for side in frame]
+    fit = call_page(
+        """
+          const { fitFrame } = await import("/js/draw/fit.js");
+          const [view, frame, region, [top, right, bottom, left]] = argument;
+          const [one, other] = [view, frame].map(([width, height]) => ({ width, height }));
+          return fitFrame(one, other, region, { top, right, bottom, left });
+        """,
+        [view, frame, region, pads],
+    )
+    fills = False
+    for axis, name in enumerate("xy"):
+        low = fit[name] + region[axis] * fit["scale"]
+        high = fit[name] + region[axis + 2] * fit["scale"]
+        assert low >= -1e-6
+        assert high <= view[axis] + 1e-6
+        fills |= frame[axis] * fit["scale"] >= view[axis] - 1e-6
+    assert fills
+
+
+@settings(max_examples=30)
+@given(st.text() | st.from_regex(r"(source|backend|threads|lang|report|frames)=\w{0,9}"))
+def test_an_address_cannot_ask_for_what_there_is_not(
+    call_page: Callable[..., Any], search: str
+) -> None:
+    found = call_page(
+        'const { readParameters } = await import("/js/parameters.js");'
+        "return readParameters(argument);",
+        f"?{search}",
+    )
+    assert found["source"] in (None, "camera", "golden", "file")
+    assert found["backend"] in (None, "wasm", "webgpu")
+    assert found["threads"] in (None, "auto") or 1 <= found["threads"] <= 64
+    assert 1 <= found["frames"] <= 100_000
 
 
 def test_boxes_lie_where_they_were_found(open_page: OpenPage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mejiro.report.devices import parse_report
 from mejiro_runtime.verify import Difference, Stage
 from tests.browser.page.conftest import OpenPage
-from tests.browser.page.standing_in import FAILED, hosting, write_page
+from tests.browser.page.standing_in import FAILED, write_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.requires_tool("chromium")]
 
@@ -45,28 +45,11 @@ def test_the_button_verifies_while_the_model_runs(open_page: OpenPage) -> None:
     opened.wait("running")
 
 
-@pytest.fixture(scope="module")
-def sentence_of(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Return how the page words a difference."""
-    folder = tmp_path_factory.mktemp("words")
-    write_page(folder)
-    with hosting(folder) as host, chromium.new_context(service_workers="block") as context:
-        page = context.new_page()
-        page.goto(host.url)
-
-        def sentence(difference: dict[str, Any]) -> str:
-            return str(
-                page.evaluate(
-                    """async (difference) => {
-                      const { sentence } = await import("/js/panels/verdict.js");
-                      const { Words } = await import("/js/words.js");
-                      return sentence(difference, new Words("en"));
-                    }""",
-                    difference,
-                )
-            )
-
-        yield sentence
+SENTENCE = """
+  const { sentence } = await import("/js/panels/verdict.js");
+  const { Words } = await import("/js/words.js");
+  return sentence(argument, new Words("en"));
+"""
 
 
 @given(
@@ -74,11 +57,11 @@ def sentence_of(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
     largest=st.floats(1e-12, 1e12) | st.sampled_from([0.0, 1.0, 1e-4, 99999.95, 999999.5, 1e6]),
 )
 def test_a_difference_is_worded_as_on_a_device(
-    sentence_of: Any, stage: Stage, largest: float
+    call_page: Callable[..., Any], stage: Stage, largest: float
 ) -> None:
     detail = "rose instead of tulip" if stage is Stage.LABEL else ""
     found = Difference(stage, 1, 3, 5, largest, detail)
-    assert sentence_of({**vars(found), "stage": stage.value}) == str(found)
+    assert call_page(SENTENCE, {**vars(found), "stage": stage.value}) == str(found)
 
 
 def test_what_failed_runs_only_after_the_user_says_so(open_page: OpenPage) -> None:
@@ -140,6 +123,17 @@ def test_a_report_is_shared_where_the_browser_can(open_page: OpenPage) -> None:
     opened.page.click("#share-report")
     opened.until("window.shared")
     assert json.loads(opened.page.evaluate("shared"))["kind"] == "browser"
+
+
+def test_a_report_is_copied(open_page: OpenPage) -> None:
+    context = {"permissions": ["clipboard-read", "clipboard-write", "camera"]}
+    opened = open_page("?source=golden", state="running", context=context)
+    opened.page.click("#open-latency")
+    opened.until("!document.querySelector('#copy-report').disabled")
+    opened.page.click("#copy-report")
+    opened.until("document.querySelector('#report-state').textContent === 'Copied.'")
+    copied = opened.page.evaluate("navigator.clipboard.readText()")
+    assert parse_report(json.loads(copied), "phone").artifact == "flowers.tflite"
 
 
 def test_a_report_goes_to_a_host_that_takes_it(open_page: OpenPage) -> None:

@@ -20,18 +20,25 @@ export function fitFrame(view, frame, region, pads) {
   const [left, top, right, bottom] = region;
   const whole = Math.min(view.width / (right - left), view.height / (bottom - top));
   const scale = Math.max(contain, Math.min(cover, whole));
-  const middle = (scale * (left + right)) / 2;
-  const centre = (scale * (top + bottom)) / 2;
+  const along = (length, size, [from, to], [before, after]) => placeOf({
+    length, size: size * scale, from: from * scale, to: to * scale, middle: (before + length - after) / 2,
+  });
   return {
     scale,
-    x: between((pads.left + view.width - pads.right) / 2 - middle, view.width - frame.width * scale),
-    y: between((pads.top + view.height - pads.bottom) / 2 - centre, view.height - frame.height * scale),
+    x: along(view.width, frame.width, [left, right], [pads.left, pads.right]),
+    y: along(view.height, frame.height, [top, bottom], [pads.top, pads.bottom]),
   };
 }
 
-/** Keep a picture's edge where the picture fills the view, or lies wholly on it. */
-function between(place, free) {
-  return Math.min(Math.max(place, Math.min(0, free)), Math.max(0, free));
+/**
+ * Return where a picture of `size` starts on a view of `length`: its part from `from` to `to` lies
+ * about the `middle`, but wholly on the view, which is filled where the picture is large enough.
+ */
+function placeOf({ length, size, from, to, middle }) {
+  const free = length - size;
+  const least = free < 0 ? Math.max(free, -from) : 0;
+  const most = free < 0 ? Math.min(0, length - to) : free;
+  return Math.min(Math.max(middle - (from + to) / 2, least), most);
 }
 
 /**
