@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mejiro.apk.template import CODE, sources
+from tests.toolkit.apk.webview import answer
 
 pytestmark = [
     pytest.mark.slow,
@@ -116,6 +117,23 @@ def test_asks_for_the_camera_and_then_loads_the_page(drive: Drive) -> None:
 )
 def test_answers_from_the_assets(drive: Drive, url: str, answer: str) -> None:
     assert drive("create", f"get {HOST}{url}") == [answer]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/js/a.js?v=1", "/a%20b.wasm", "/js", "/js/", "/%2e%2e/secret.txt", "/A.JS"]
+)
+def test_the_stand_in_for_a_webview_answers_alike(drive: Drive, tmp_path: Path, path: str) -> None:
+    """What runs the page in Chromium answers from a package as the code does."""
+    site = tmp_path / "assets"
+    assets = {
+        str(file.relative_to(site)): file.read_bytes() for file in site.rglob("*") if file.is_file()
+    }
+    [said] = drive("create", f"get {HOST}{path}")
+    given = answer(assets, f"{HOST}{path}")
+    encoding = given.encoding or "null"
+    assert said.split(" {")[0].endswith(f"{given.mime} {encoding}")
+    assert said.startswith(f"{given.status} ")
+    assert said.endswith(f" {given.body.decode()}")
 
 
 def test_refuses_what_is_not_the_site_s(drive: Drive) -> None:
