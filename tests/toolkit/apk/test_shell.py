@@ -153,6 +153,14 @@ def test_refuses_what_is_not_the_site_s(drive: Drive) -> None:
     assert drive("create", "get data:text/plain,x") == ["as usual"]
 
 
+def test_answers_a_service_worker_as_the_page(drive: Drive) -> None:
+    assert drive("create", f"worker {HOST}/sw.js?v=1") == ["404 Not Found text/plain utf-8 {} "]
+    assert drive("create", f"worker {HOST}/js/a.js") == [
+        f"200 OK text/javascript utf-8 {HEADERS} script"
+    ]
+    assert drive("create", "worker https://example.org/") == ["403 Forbidden text/plain utf-8 {} "]
+
+
 def test_opens_links_elsewhere_in_the_browser_if_touched(drive: Drive) -> None:
     away = "https://example.org/a"
     assert drive("create", f"touch {HOST}/LICENSES/a.txt") == ["kept from it false"]

@@ -41,9 +41,19 @@
 
 # Called in a thread of the WebView's own.
 .method public shouldInterceptRequest(Landroid/webkit/WebView;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
-    .registers 7
+    .registers 4
 
-    invoke-interface {p2}, Landroid/webkit/WebResourceRequest;->getUrl()Landroid/net/Uri;
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    invoke-static {v0, p2}, Lorg/mejiro/shell/SiteClient;->answer(Landroid/content/Context;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
+    move-result-object v0
+    return-object v0
+.end method
+
+
+.method static answer(Landroid/content/Context;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
+    .registers 6
+
+    invoke-interface {p1}, Landroid/webkit/WebResourceRequest;->getUrl()Landroid/net/Uri;
     move-result-object v0
     invoke-static {v0}, Lorg/mejiro/shell/SiteClient;->isSite(Landroid/net/Uri;)Z
     move-result v1
@@ -68,7 +78,7 @@
 
     :ours
     const-string v1, "GET"
-    invoke-interface {p2}, Landroid/webkit/WebResourceRequest;->getMethod()Ljava/lang/String;
+    invoke-interface {p1}, Landroid/webkit/WebResourceRequest;->getMethod()Ljava/lang/String;
     move-result-object v2
     invoke-virtual {v1, v2}, Ljava/lang/String;->equals(Ljava/lang/Object;)Z
     move-result v1
@@ -87,8 +97,7 @@
     if-eqz v0, :missing
 
     :try_start
-    iget-object v1, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
-    invoke-virtual {v1}, Landroid/content/Context;->getAssets()Landroid/content/res/AssetManager;
+    invoke-virtual {p0}, Landroid/content/Context;->getAssets()Landroid/content/res/AssetManager;
     move-result-object v1
     invoke-virtual {v1, v0}, Landroid/content/res/AssetManager;->open(Ljava/lang/String;)Ljava/io/InputStream;
     move-result-object v1
