@@ -81,6 +81,7 @@ WATCH = """
 }
 """
 
+
 def i420_frames() -> list[dict[str, Any]]:
     """Return the photographs as planes of brightness and colour, ready to be sent to a page."""
     import cv2

@@ -32,6 +32,7 @@ BENCHMARKS = (
     "qat",
     "arm_instructions",
     "deploy_kill",
+    "browser",
 )
 BEGIN, END = "<!-- figures: written by benchmarks/summary.py -->", "<!-- end of figures -->"
 

@@ -14,7 +14,9 @@ import pytest
 from tests.browser.page.standing_in import Host, hosting, write_page
 
 # Browsers write the first for every answer that is no success, however it is handled.
-NOT_OURS = re.compile(r"Failed to load resource|blocked by Playwright|willReadFrequently|No available adapters")
+NOT_OURS = re.compile(
+    r"Failed to load resource|blocked by Playwright|willReadFrequently|No available adapters"
+)
 
 
 @dataclass

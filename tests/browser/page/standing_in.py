@@ -69,7 +69,9 @@ def write_page(folder: Path, *, task: str = "classification", **plan: Any) -> st
     shutil.copytree(WEB, folder)
     shutil.copy(Path(__file__).with_name("stand_in_client.js"), folder / "js/core/client.js")
     manifest = string.Template((WEB / "app.webmanifest").read_text())
-    (folder / "app.webmanifest").write_text(manifest.substitute(name="Flowers", short_name="Flowers"))
+    (folder / "app.webmanifest").write_text(
+        manifest.substitute(name="Flowers", short_name="Flowers")
+    )
     for name, data in {
         "engine/simd.wasm": b"engine", "engine/compat.wasm": b"another",
         "model/flowers.tflite": b"model", "LICENSES/page.txt": b"free",
@@ -107,14 +109,25 @@ def write_page(folder: Path, *, task: str = "classification", **plan: Any) -> st
         },
     }
     stand_in = {
-        "engine_file": "engine/simd.wasm", "verification": PASSED, "top": TOP, "boxes": BOXES, "mask": MASK,
+        "engine_file": "engine/simd.wasm",
+        "verification": PASSED,
+        "top": TOP,
+        "boxes": BOXES,
+        "mask": MASK,
         **plan,
-    }  # fmt: skip
+    }
     version = hashlib.sha256(json.dumps([files, plan]).encode()).hexdigest()[:16]
     site = {
-        "schema": 1, "name": "flowers", "title": "Flowers", "made_by": "mejiro 0.1.0", "target": "android-web",
-        "models": [entry], "files": files, "version": version, "stand_in": stand_in,
-    }  # fmt: skip
+        "schema": 1,
+        "name": "flowers",
+        "title": "Flowers",
+        "made_by": "mejiro 0.1.0",
+        "target": "android-web",
+        "models": [entry],
+        "files": files,
+        "version": version,
+        "stand_in": stand_in,
+    }
     (folder / "site.json").write_text(json.dumps(site))
     return version
 
@@ -144,14 +157,14 @@ def hosting(folder: Path, *, isolated: bool = True) -> Iterator[Host]:
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments, directory=str(folder))
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 (the name that http.server calls)
             host.paths.append(self.path)
             if self.path == "/api/host" and host.takes_reports:
                 self._say(HTTPStatus.OK, {"mejiro": "0.1.0", "site": "x", "reports": True})
             else:
                 super().do_GET()
 
-        def do_POST(self) -> None:
+        def do_POST(self) -> None:  # noqa: N802 (the same)
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if host.refusal is not None:
                 self._say(host.refusal[0], {"error": host.refusal[1]})

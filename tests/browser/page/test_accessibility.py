@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.page.conftest import OpenPage, Opened
+from tests.browser.page.conftest import Opened, OpenPage
 from tests.browser.page.standing_in import FAILED
 
 pytestmark = [pytest.mark.browser, pytest.mark.requires_tool("chromium")]
@@ -23,8 +23,7 @@ def violations(opened: Opened) -> list[tuple[str, list[str]]]:
     ]
 
 
-@pytest.mark.parametrize("language", ["en-GB", "ja-JP"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en-GB"), ("dark", "ja-JP")])
 def test_nothing_keeps_anyone_out(open_page: OpenPage, scheme: str, language: str) -> None:
     viewport = {"width": 390, "height": 844}
     context = {"color_scheme": scheme, "locale": language, "viewport": viewport}
@@ -46,9 +45,4 @@ def test_nothing_keeps_anyone_out(open_page: OpenPage, scheme: str, language: st
 def test_nor_do_problems(open_page: OpenPage, scheme: str) -> None:
     context = {"color_scheme": scheme, "viewport": {"width": 844, "height": 390}}
     opened = open_page(verification=FAILED, context=context)
-    assert violations(opened) == []
-    opened.page.click("#run-anyway")
-    opened.page.click("#start-golden")
-    opened.wait("running")
-    opened.page.click("#open-latency")
     assert violations(opened) == []

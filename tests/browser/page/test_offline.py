@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.browser.page.conftest import OpenPage, Opened
+from tests.browser.page.conftest import Opened, OpenPage
 from tests.browser.page.standing_in import write_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.requires_tool("chromium")]
@@ -15,7 +15,8 @@ KEPT = """async () => {
   const found = {};
   for (const name of await caches.keys()) {
     const cache = await caches.open(name);
-    found[name.split(" ").at(-1)] = (await cache.keys()).map(({ url }) => new URL(url).pathname.slice(1));
+    const paths = (await cache.keys()).map(({ url }) => new URL(url).pathname.slice(1));
+    found[name.split(" ").at(-1)] = paths;
   }
   return found;
 }"""
@@ -59,7 +60,9 @@ def test_only_the_engine_in_use_is_kept_and_no_call_of_the_host(open_page: OpenP
     version = version_of(opened)
     wait_until_kept(opened, version)
     paths = kept(opened)[version]
-    assert {"engine/simd.wasm", "model/flowers.tflite", "LICENSES/page.txt", "index.html"} < set(paths)
+    assert {"engine/simd.wasm", "model/flowers.tflite", "LICENSES/page.txt", "index.html"} < set(
+        paths
+    )
     assert "engine/compat.wasm" not in paths
     assert not [path for path in paths if path.startswith("api/")]
     # The other one is kept once it is asked for.

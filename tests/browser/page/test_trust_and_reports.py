@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mejiro.report.devices import parse_report
 from mejiro_runtime.verify import Difference, Stage
 from tests.browser.page.conftest import OpenPage
-from tests.browser.page.standing_in import FAILED, write_page
+from tests.browser.page.standing_in import FAILED, hosting, write_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.requires_tool("chromium")]
 
@@ -42,20 +45,49 @@ def test_the_button_verifies_while_the_model_runs(open_page: OpenPage) -> None:
     opened.wait("running")
 
 
-@pytest.mark.parametrize("stage", list(Stage))
-def test_a_failure_is_worded_as_on_a_device(open_page: OpenPage, stage: Stage) -> None:
+@pytest.fixture(scope="module")
+def sentence_of(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Return how the page words a difference."""
+    folder = tmp_path_factory.mktemp("words")
+    write_page(folder)
+    with hosting(folder) as host, chromium.new_context(service_workers="block") as context:
+        page = context.new_page()
+        page.goto(host.url)
+
+        def sentence(difference: dict[str, Any]) -> str:
+            return str(
+                page.evaluate(
+                    """async (difference) => {
+                      const { sentence } = await import("/js/panels/verdict.js");
+                      const { Words } = await import("/js/words.js");
+                      return sentence(difference, new Words("en"));
+                    }""",
+                    difference,
+                )
+            )
+
+        yield sentence
+
+
+@given(
+    stage=st.sampled_from(Stage),
+    largest=st.floats(1e-12, 1e12) | st.sampled_from([0.0, 1.0, 1e-4, 99999.95, 999999.5, 1e6]),
+)
+def test_a_difference_is_worded_as_on_a_device(
+    sentence_of: Any, stage: Stage, largest: float
+) -> None:
     detail = "rose instead of tulip" if stage is Stage.LABEL else ""
-    found = Difference(stage, 1, 3, 5, 1.25e-5, detail)
-    difference = {**vars(found), "stage": stage.value}
-    opened = open_page(verification={**FAILED, "difference": difference})
-    assert str(found) in opened.text("#problem")
-    assert opened.page.evaluate("mejiro.verification.difference.max_abs") == 1.25e-5
+    found = Difference(stage, 1, 3, 5, largest, detail)
+    assert sentence_of({**vars(found), "stage": stage.value}) == str(found)
 
 
 def test_what_failed_runs_only_after_the_user_says_so(open_page: OpenPage) -> None:
     opened = open_page("?source=golden", verification=FAILED)
     page = opened.page
-    assert opened.text("#problem").startswith("The model does not give here what it gave")
+    told = (
+        "The model does not give here what it gave when it was evaluated: infer of golden frame 1"
+    )
+    assert opened.text("#problem").startswith(told)
     assert page.is_disabled("#start-camera")
     assert page.is_disabled("#start-golden")
     page.keyboard.press("p")
@@ -147,7 +179,6 @@ def test_a_page_measures_by_itself(open_page: OpenPage, source: str) -> None:
         ({"verification": FAILED}, "", "verification failed: infer of golden frame 1: 3 of 5"),
         ({"open_error": "no wasm here"}, "", "The model could not be opened: no wasm here."),
         ({}, "&backend=webgpu", "The model could not be opened: this browser has no WebGPU"),
-        ({"run_error": "out of memory"}, "", "The model failed: out of memory."),
     ],
 )
 def test_what_hinders_a_measurement_comes_home_too(

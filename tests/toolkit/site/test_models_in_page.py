@@ -287,3 +287,110 @@ def test_cards_of_pages_are_whole(tiny_site: Path) -> None:
     for model in open_site(tiny_site).models:
         assert ArtifactCard.from_json(model.raw["card"]) == model.card
         assert model.card.labels
+
+
+def test_webgpu_on_request_says_so(
+    start_chromium: Callable[..., Any], tiny_sites: TinySites
+) -> None:
+    """SwiftShader stands in for a GPU: this tells that it works, not how fast."""
+    browser = start_chromium("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+    _, url = tiny_sites("bundle")
+    with blank_page(browser, url) as page:
+        told = ask(page, "return [model.info, await model.verify()];", backend="webgpu", index=1)
+    info, verification = told
+    assert (info["backend"], info["variant"], info["fallback"]) == ("webgpu", "jspi", None)
+    assert verification["passed"], verification
+    assert verification["tolerance_for"] == ["*", "*"]
+
+
+def test_no_frame_leaves_anything_behind(chromium: Any, tiny_sites: TinySites) -> None:
+    """A tensor of 3 kB that leaked in each frame would show; see benchmarks/browser.py for more."""
+    _, url = tiny_sites("bundle")
+    script = """
+      const before = await model.memory();
+      const picture = new ImageData(64, 48);
+      for (let frame = 0; frame < 2000; frame += 1) await model.run(picture);
+      return [before, await model.memory()];
+    """
+    with blank_page(chromium, url) as page:
+        before, after = ask(page, script)
+    assert before == after
+
+
+def test_frames_are_answered_one_at_a_time(chromium: Any, tiny_sites: TinySites) -> None:
+    _, url = tiny_sites("bundle")
+    script = """
+      const picture = new ImageData(8, 8);
+      const told = await Promise.allSettled([model.run(picture), model.run(picture)]);
+      model.close();
+      const closed = await model.run(picture).catch((error) => error);
+      return [...told.map(({status, reason}) => [status, reason?.code]), closed.code];
+    """
+    with blank_page(chromium, url) as page:
+        told = ask(page, script)
+    assert told == [["fulfilled", None], ["rejected", "busy"], "closed"]
+
+
+def test_class_numbers_of_64_bits_are_read(
+    chromium: Any, model_fixtures: Path, tmp_path: Path, serve_folder: Callable[..., str]
+) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    source = Artifact.open(model_fixtures / "tasks" / "squares.onnx")
+    model = onnx.load(source.path)
+    model.graph.node.append(helper.make_node("ArgMax", ["made"], ["places"], axis=1, keepdims=0))
+    del model.graph.output[:]
+    output = helper.make_tensor_value_info("places", TensorProto.INT64, [1, 8, 8])
+    model.graph.output.append(output)
+    path = tmp_path / "places.onnx"
+    onnx.save(model, path)
+    card = replace(
+        source.card,
+        file=path.name,
+        output=source.card.output._replace(indices=True),
+        sha256=sha256_of(path),
+        size_bytes=path.stat().st_size,
+    )
+    write_json(card_path(path), card.to_json())
+    site = write_site([Artifact.open(path)], tmp_path / "site")
+    assert site.models[0].raw["outputs"][0]["dtype"] == "int64"
+    with blank_page(chromium, serve_folder(site.folder)) as page:
+        verification = ask(page, "return model.verify();")
+    assert verification["passed"], verification
+    assert verification["largest_output"] == 0
+
+
+def test_a_recurrent_model_remembers_until_it_is_told_not_to(
+    chromium: Any, tiny_sites: TinySites, model_fixtures: Path
+) -> None:
+    _, url = tiny_sites("recurrent")
+    bundle = open_bundle(model_fixtures / "recurrent")
+    frames = frames_of(bundle.folder)[:4]
+    card = bundle.card()
+    script = """
+      const verification = await model.verify();
+      const scores = async () => {
+        const found = [];
+        for (const one of argument) {
+          const { top } = await model.run(pictureOf(one));
+          found.push(top.map(({score}) => score));
+        }
+        return found;
+      };
+      const first = await scores();
+      await model.reset();
+      return [verification, first, await scores()];
+    """
+    with blank_page(chromium, url) as page:
+        told = ask(page, script, argument=[picture(one) for one in frames])
+    verification, first, again = told
+    assert verification["passed"], verification
+    with open_model(bundle.model_path(card), card, threads=1) as model:
+        wanted = [
+            [c.score for c in model(Frame(pixels, PixelOrder.BGR, index, 0, 0)).top]
+            for index, pixels in enumerate(frames)
+        ]
+    assert first == [pytest.approx(scores, abs=1e-6) for scores in wanted]
+    assert again == first
+    assert first[1] != first[0]

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from mejiro.errors import ExportError, SiteError
 from mejiro.export.ends import SHIFT, EndsFile
-from mejiro_runtime.backends import BackendRequest, open_backend
+from mejiro_runtime.backends import Backend, BackendRequest, open_backend
 from mejiro_runtime.card import ArtifactCard, Format, Precision
 from mejiro_runtime.preprocess import TensorInfo
+from mejiro_runtime.recurrence import Memory
 
 MAX_MODEL_BYTES = 512 << 20
 END_TYPES = ("float32", "int32", "uint8")
+ONNX_TYPES = ("float32", "uint8", "int8", "int32", "int64")
 SUFFIX = "-page"
 
 
@@ -45,11 +47,6 @@ def make_served(path: Path, card: ArtifactCard, tensors: Sequence[NDArray[Any]])
     LiteRT, and must give the same real numbers to the bit. Raises SiteError for what no page can
     run.
     """
-    if card.state:
-        raise SiteError(
-            f"{card.file} remembers earlier frames, which pages cannot do yet; "
-            "use another file, or `mejiro-run` on a device"
-        )
     data = path.read_bytes()
     if len(data) > MAX_MODEL_BYTES:
         raise SiteError(
@@ -57,6 +54,7 @@ def make_served(path: Path, card: ArtifactCard, tensors: Sequence[NDArray[Any]])
         )
     if card.format is Format.ONNX:
         ends = _ends_of(path, Format.ONNX)
+        _refuse_types(card.file, [end.dtype for side in ends for end in side], ONNX_TYPES)
         return Served(card.file, data, *ends, notes=_notes_on_onnx(card))
     changed, told = convert(data, card.file)
     if changed == data:
@@ -64,7 +62,7 @@ def make_served(path: Path, card: ArtifactCard, tensors: Sequence[NDArray[Any]])
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / f"{path.stem}{SUFFIX}.tflite"
         beside.write_bytes(changed)
-        check_same(path, beside, tensors)
+        check_same(path, beside, tensors, card)
         return Served(beside.name, changed, *_ends_of(beside, Format.TFLITE), notes=told)
 
 
@@ -96,19 +94,23 @@ def convert(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         "int32 output": file.give_int32(),
         "a fixed shape": file.fix_shapes(),
     }
-    ends = [*file.inputs, *file.outputs]
-    if strange := sorted({end.dtype for end in ends} - set(END_TYPES)):
-        raise SiteError(
-            f"{name} takes or gives {', '.join(strange)}, which LiteRT.js does not know; "
-            "convert it with float32 or int8 at its ends"
-        )
-    several = len(file.outputs) > 1 and file.forget_signatures()
+    _refuse_types(name, [end.dtype for end in (*file.inputs, *file.outputs)], END_TYPES)
+    several = max(len(file.inputs), len(file.outputs)) > 1 and file.forget_signatures()
     made = [what for what, changed in steps.items() if changed]
     if not made and not several:
         return data, ()
     file.forget_signatures()
     told = f"{name} is served with {', '.join(made)}; it gives the same numbers" if made else ""
     return file.to_bytes(), (told,) * bool(told)
+
+
+def _refuse_types(name: str, found: Sequence[str], known: Sequence[str]) -> None:
+    """Raise SiteError if a file takes or gives types that its engine does not know in a page."""
+    if strange := sorted(set(found) - set(known)):
+        raise SiteError(
+            f"{name} takes or gives {', '.join(strange)}, which pages do not know; "
+            "convert it with float32 or int8 at its ends"
+        )
 
 
 def _refuse_operators(file: EndsFile, name: str) -> None:
@@ -134,13 +136,21 @@ def _backend_of(format: Format) -> str:
     return {Format.TFLITE: "litert", Format.ONNX: "onnxruntime"}[format]
 
 
-def check_same(original: Path, changed: Path, tensors: Sequence[NDArray[Any]]) -> None:
-    """Run both files on `tensors`; raises SiteError unless they give the same but for the shift."""
+def check_same(
+    original: Path, changed: Path, tensors: Sequence[NDArray[Any]], card: ArtifactCard | None = None
+) -> None:
+    """Run both files on `tensors`; raises SiteError unless they give the same but for the shift.
+
+    With the `card` of a recurrent model the tensors are a stream.
+    """
     request = BackendRequest("litert")
     one, other = open_backend(original, request), open_backend(changed, request)
+    ways: list[Memory | Backend] = [one, other]
+    if card is not None and card.state:
+        ways = [Memory(card, one), Memory(card, other)]
     try:
         for index, tensor in enumerate(tensors):
-            pairs = zip(one.infer(tensor), other.infer(shifted(tensor)), strict=True)
+            pairs = zip(ways[0].infer(tensor), ways[1].infer(shifted(tensor)), strict=True)
             if not all(_same(before, after) for before, after in pairs):
                 raise SiteError(
                     f"{original.name} answers golden frame {index} otherwise after its ends were "

@@ -40,6 +40,7 @@ export class App extends EventTarget {
     this._device = null;
     this._attempt = 0;
     this._turn = Promise.resolve();
+    this._opening = Promise.resolve();
     this._accepted = null;
     this.setState("loading");
   }
@@ -127,6 +128,7 @@ export class App extends EventTarget {
 
   _verified(found) {
     this.verification = found;
+    if (!this.trusted) this.stop();
     this._tell("verification");
   }
 
@@ -146,19 +148,11 @@ export class App extends EventTarget {
   async start(kind, ready = Promise.resolve(this.trusted)) {
     this.stop();
     const attempt = this._attempt;
-    let source;
-    try {
-      source = await this._openSource(kind);
-    } catch (error) {
-      if (attempt !== this._attempt) return;
-      if (error instanceof SourceError) this.fail(error.code, error.values);
-      else this.fail("site", { reason: error.message });
-      return;
-    }
-    if (attempt !== this._attempt) {
-      source.stop();
-      return;
-    }
+    // One after the other: two cameras would fight for the one element that shows them.
+    const opening = this._opening.then(() => this._openFor(kind, attempt));
+    this._opening = opening;
+    const source = await opening;
+    if (!source) return;
     this.source = source;
     this.kind = kind;
     source.onLost = () => this.fail("lost");
@@ -168,6 +162,21 @@ export class App extends EventTarget {
     if (this.source !== source) return;
     if (allowed) this._begin();
     else this._drop();
+  }
+
+  /** Open a source; null if that failed, which is told, or is not wanted any more. */
+  async _openFor(kind, attempt) {
+    if (attempt !== this._attempt) return null;
+    try {
+      const source = await this._openSource(kind);
+      if (attempt === this._attempt) return source;
+      source.stop();
+    } catch (error) {
+      if (attempt !== this._attempt) return null;
+      if (error instanceof SourceError) this.fail(error.code, error.values);
+      else this.fail("site", { reason: error.message });
+    }
+    return null;
   }
 
   _openSource(kind) {

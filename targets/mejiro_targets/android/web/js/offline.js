@@ -1,6 +1,6 @@
 /** Keep the site for use without a network, and take a new version only when it is whole. */
 
-const CONTROL_MS = 5000;
+const CONTROL_MS = 3000;
 const INSTALL_MS = 120000;
 const TRIED = "mejiro.isolating";
 

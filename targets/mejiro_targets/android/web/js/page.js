@@ -246,6 +246,12 @@ async function main() {
   }
   screenView.show();
   const registration = await prepareOffline(app.site);
+  // A measurement is of the version that the host has now.
+  const update = parameters.auto && registration && (await findUpdate(app.site, registration));
+  if (update) {
+    update();
+    return;
+  }
   const opening = app.open();
   if (parameters.auto) measureByItself({ app, words, start: () => app.start(parameters.source ?? "camera", opening) });
   else startAsAsked(opening);

@@ -35,8 +35,9 @@ export class Telemetry {
     ]);
     const heap = performance.memory?.usedJSHeapSize;
     if (engine) this._values.engine_memory_bytes = engine;
-    if (this._measured) this._values.memory_bytes = this._measured;
-    else if (heap && engine) this._values.memory_bytes = heap + engine;
+    // What browsers measure may leave the engine's memory out; then it is the larger sum.
+    const memory = Math.max(this._measured ?? 0, heap && engine ? heap + engine : 0);
+    if (memory) this._values.memory_bytes = memory;
     this._peak = Math.max(this._peak, this._values.memory_bytes ?? 0);
     Object.assign(this._values, battery ?? {});
   }

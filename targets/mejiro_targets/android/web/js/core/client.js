@@ -65,8 +65,13 @@ export class Model {
     return this._ask({ kind: "verify" }, { onTold });
   }
 
+  /** Forget the frames before: the next one begins a stream. Only recurrent models remember. */
+  reset() {
+    return this._ask({ kind: "reset" });
+  }
+
   /** Bytes of the engine's memory, or null if the engine does not tell. */
-  async memory() {
+  memory() {
     return this._ask({ kind: "memory" });
   }
 
@@ -116,15 +121,22 @@ export class Model {
  * @param {Source} source
  */
 async function handOver(source) {
-  if (source instanceof ImageData) return { frame: source, transfer: [] };
-  if (source instanceof ImageBitmap) return { frame: source, transfer: [] };
-  if (typeof VideoFrame !== "undefined") {
-    const frame = source instanceof VideoFrame ? source.clone() : new VideoFrame(source);
-    return { frame, transfer: [frame] };
+  if (source instanceof ImageData || source instanceof ImageBitmap) {
+    return { frame: source, transfer: [] };
   }
+  try {
+    const frame = await frameOf(source);
+    return { frame, transfer: [frame] };
+  } catch (error) {
+    throw new SiteError("source", `this source gives no frame: ${error.message}`);
+  }
+}
+
+/** Return a video's present frame, as one that can be given away. */
+async function frameOf(source) {
   // Browsers without WebCodecs; a bitmap of a video has its natural size.
-  const frame = await createImageBitmap(source);
-  return { frame, transfer: [frame] };
+  if (typeof VideoFrame === "undefined") return createImageBitmap(source);
+  return source instanceof VideoFrame ? source.clone() : new VideoFrame(source);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import { place, roundHalfEven } from "./placement.js";
-import { halve, Resizer } from "./resample.js";
+import { halve, halvePacked, Resizer } from "./resample.js";
 
 const ARRAYS = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array };
 const LIMITS = { uint8: [0, 255], int8: [-128, 127] };
@@ -66,10 +66,11 @@ class Plan {
         width: halveX ? size.width / 2 : size.width,
         height: halveY ? size.height / 2 : size.height,
       };
-      const count = channels.length;
-      const out = new Uint8Array(size.width * size.height * count);
-      this._steps.push({ like, out, size: { ...size, halveX, halveY } });
-      like = { stride: size.width * count, step: count, channels: channels.map((_, c) => c) };
+      const packed = halveX && halveY && like.step === 4;
+      const made = packed ? { step: 4, channels: like.channels } : sideBySide(channels.length);
+      const out = new Uint8Array(size.width * size.height * made.step);
+      this._steps.push({ packed, like, out, size: { ...size, halveX, halveY } });
+      like = { stride: size.width * made.step, ...made };
     }
     const inner = { width: where.innerWidth, height: where.innerHeight };
     this._last = like;
@@ -83,14 +84,29 @@ class Plan {
   /** Return the frame, resized and in the tensor's order: (innerHeight, innerWidth, channels). */
   run(data) {
     let [from, start] = [data, this._start];
-    for (const { like, out, size } of this._steps) {
-      halve({ ...like, data: from }, start, out, size);
+    for (const { packed, like, out, size } of this._steps) {
+      if (packed) {
+        halvePacked(words(from), start / 4, like.stride / 4, words(out), size);
+      } else {
+        halve({ ...like, data: from }, start, out, size);
+      }
       [from, start] = [out, 0];
     }
     this._resizer.run(from, start, this._last.stride, this.small);
     if (this._luma) toLuma(this.small, this.gray);
     return this.gray;
   }
+}
+
+/** Say where the values of pixels stand that have nothing else between them. */
+function sideBySide(count) {
+  return { step: count, channels: Array.from({ length: count }, (_, c) => c) };
+}
+
+/** Return four-byte pixels as numbers. */
+function words(data) {
+  const aligned = data.byteOffset % 4 ? data.slice() : data;
+  return new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 2);
 }
 
 /** Write the luma of red, green and blue. */

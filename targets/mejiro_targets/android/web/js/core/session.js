@@ -6,12 +6,18 @@ import { fetchBytes } from "./fetching.js";
 import { PixelReader } from "./pixels.js";
 import { Preprocessor } from "./preprocess.js";
 import { makeReader } from "./readers/open.js";
+import { answersOf, Memory } from "./recurrence.js";
 import { verify } from "./verify.js";
 
 /** Nanoseconds since `start`, a reading of performance.now(). */
 function since(start) {
   return Math.round((performance.now() - start) * 1e6);
 }
+
+/** Kind of a message -> the method that answers it. */
+const ANSWERS = {
+  open: "_open", run: "_run", verify: "_verify", reset: "_reset", memory: "_bytes",
+};
 
 /** Hold one model of a site in a worker. */
 export class Session {
@@ -26,7 +32,7 @@ export class Session {
   /** Do what a message asks, and post the answer. */
   async answer(message) {
     try {
-      const { value, transfer = [] } = await this[`_${message.kind}`](message);
+      const { value, transfer = [] } = await this[ANSWERS[message.kind]](message);
       this._scope.postMessage({ kind: "done", value }, transfer);
     } catch (error) {
       const code = error instanceof SiteError ? error.code : "engine";
@@ -54,10 +60,12 @@ export class Session {
     this._backend = await openBackend({ base, entry, request, bytes, tell });
     const load_ns = since(start);
     this._preprocessor = new Preprocessor(entry.card.input);
-    this._reader = makeReader(entry.card, entry.outputs);
+    this._memory = new Memory(entry, this._backend);
+    this._reader = makeReader(entry.card, answersOf(entry.card, entry.outputs));
     this._tell("first", 0, 1);
     const first = performance.now();
-    await this._backend.run(this._preprocessor.tensor);
+    await this._memory.run(this._preprocessor.tensor);
+    this._memory.reset();
     const first_infer_ns = since(first);
     this._tell("first", 1, 1);
     const isolated = Boolean(self.crossOriginIsolated);
@@ -76,7 +84,7 @@ export class Session {
     const start = performance.now();
     const tensor = this._preprocessor.run(pixels);
     const prepared = performance.now();
-    const outputs = await this._backend.run(tensor);
+    const outputs = await this._memory.run(tensor);
     const inferred = performance.now();
     const { width, height } = pixels;
     const found = this._reader.read(outputs, height, width, { top, threshold });
@@ -102,14 +110,19 @@ export class Session {
       entry: this._entry,
       info: this._info,
       preprocessor: this._preprocessor,
-      backend: this._backend,
+      memory: this._memory,
       reader: this._reader,
       onFrame: (done, total) => this._tell("verify", done, total),
     });
     return { value };
   }
 
-  async _memory() {
+  async _reset() {
+    this._memory.reset();
+    return { value: null };
+  }
+
+  async _bytes() {
     return { value: this._backend.memoryBytes() };
   }
 }

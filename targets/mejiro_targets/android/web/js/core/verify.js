@@ -50,9 +50,9 @@ function recordOf({ shape, values }, task) {
  * Return the verdict as plain JSON values.
  *
  * Input tensors must be equal to the bit. The engine is given the recorded tensors, so that a fault
- * of preprocessing is not counted twice.
+ * of preprocessing is not counted twice. Each frame is the first of a stream.
  */
-export async function verify({ base, entry, info, preprocessor, backend, reader, onFrame }) {
+export async function verify({ base, entry, info, preprocessor, memory, reader, onFrame }) {
   const golden = await readGolden(base, entry);
   const tolerance = toleranceFor(entry.golden.tolerances, entry.engine, info.backend);
   const found = [];
@@ -60,7 +60,8 @@ export async function verify({ base, entry, info, preprocessor, backend, reader,
   for (const [index, { frame, input, output }] of golden.entries()) {
     const gone = difference(index, preprocessor.run(frame), input);
     if (gone) found.push(gone);
-    const outputs = await backend.run(input);
+    memory.reset();
+    const outputs = await memory.run(input);
     const record = reader.record(outputs, frame.height, frame.width);
     const gap = reader.compare(record, recordOf(output, entry.card.output.task));
     largest = Math.max(largest, gap.size);
@@ -72,6 +73,7 @@ export async function verify({ base, entry, info, preprocessor, backend, reader,
     if (gap.answer) found.push({ ...told, stage: "label", values: 1, total: 1, detail: gap.answer });
     onFrame(index + 1, golden.length);
   }
+  memory.reset();
   const order = (one) => STAGES.indexOf(one.stage);
   found.sort((a, b) => order(a) - order(b) || a.frame - b.frame);
   return {

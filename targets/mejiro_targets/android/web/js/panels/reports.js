@@ -73,7 +73,7 @@ export function measureByItself({ app, words, start }) {
     const { count } = app.run.recorder;
     if (finished) return;
     if (count < frames) {
-      if (count % 10 === 0) notice("auto", words.of("autoRunning", { done: count, total: frames }));
+      if (count % Math.max(10, Math.floor(frames / 5)) === 0) notice("auto", words.of("autoRunning", { done: count, total: frames }));
       return;
     }
     app.run.stop();

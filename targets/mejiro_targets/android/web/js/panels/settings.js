@@ -1,6 +1,6 @@
 /** Fill the settings sheet, and hand on what the user chooses. */
 
-import { fillSelect, find, pair, setText } from "../dom.js";
+import { fillSelect, find, make, pair, setText } from "../dom.js";
 import { counted } from "../figures.js";
 import { RESOLUTIONS, listCameras } from "../sources/camera.js";
 
@@ -34,6 +34,7 @@ function showSite(app, words, { whole, webgpu }) {
     find("model"), site.models.map((one, place) => [String(place), one.card.file]), String(site.models.indexOf(entry)),
   );
   showComputing(app, words, webgpu);
+  showLicences(app);
   const { task, detection } = entry.card.output;
   find("top-row").hidden = task === "segmentation";
   fillSelect(find("top"), TOPS.map((one) => [String(one), String(one)]), String(settings.get("top")));
@@ -44,16 +45,32 @@ function showSite(app, words, { whole, webgpu }) {
   find("facts").replaceChildren(
     pair(words.of("bundle"), site.title ?? site.name),
     pair(words.of("version"), site.version),
+    pair(words.of("madeBy"), site.made_by ?? ""),
     pair(words.of("file"), entry.card.file),
     pair(words.of("classes"), counted(entry.card.labels?.length ?? 0)),
     pair(words.of("offline"), words.of(whole ? "offlineYes" : "offlineNo")),
   );
 }
 
+/** Link the licences of what the site holds; once, so that a link that has the focus keeps it. */
+function showLicences({ site }) {
+  const list = find("licences");
+  if (list.children.length) return;
+  list.replaceChildren(...Object.keys(site.files).filter((path) => path.startsWith("LICENSES/")).map((path) => {
+    const item = make("li");
+    const link = make("a", path.slice("LICENSES/".length));
+    link.href = path;
+    link.target = "_blank";
+    link.rel = "noopener";
+    item.append(link);
+    return item;
+  }));
+}
+
 function showComputing({ parameters, settings }, words, webgpu) {
   const backends = ["wasm", "webgpu"].map((name) => {
     const missing = name === "webgpu" && !webgpu;
-    return [name, words.of(`backend_${name}`) + (missing ? ` (${words.of("notOffered")})` : "")];
+    return [name, words.of(missing ? "webgpuMissing" : `backend_${name}`)];
   });
   fillSelect(find("backend"), backends, parameters.backend ?? settings.get("backend"));
   const most = window.crossOriginIsolated ? Math.max(1, navigator.hardwareConcurrency ?? 1) : 1;

@@ -16,11 +16,18 @@ export function sentence(difference, words) {
 /** Write a number as Python's `.6g` does. */
 function general(value) {
   if (value === 0) return "0";
-  const power = Math.floor(Math.log10(Math.abs(value)));
-  if (power >= -4 && power < 6) return String(Number(value.toPrecision(6)));
-  const [digits, exponent] = value.toExponential(5).split("e");
+  const [digits, exponent] = sixDigits(value).split("e");
+  const power = Number(exponent);
+  if (power >= -4 && power < 6) return String(Number(`${digits}e${exponent}`));
   const padded = exponent.replace(/^([+-])(\d)$/, "$10$2");
   return `${Number(digits)}e${padded}`;
+}
+
+/** Round to six digits, a half to the even one, where JavaScript takes the larger. */
+function sixDigits(value) {
+  const [digits, exponent] = value.toExponential(80).split("e");
+  const half = /^50*$/.test(digits.slice(7)) && Number(digits[6]) % 2 === 0;
+  return half ? `${digits.slice(0, 7)}e${exponent}` : value.toExponential(5);
 }
 
 /**

@@ -109,8 +109,7 @@ class LiteRtBackend {
     this._lib = lib;
     this._wasm = litert.liteRtWasm;
     this._model = model;
-    this._shape = entry.inputs[0].shape;
-    this._array = ARRAYS[entry.inputs[0].dtype];
+    this._inputs = entry.inputs;
     this.info = {
       engine: "litert.js",
       version: entry.engine_version,
@@ -120,27 +119,31 @@ class LiteRtBackend {
   }
 
   /**
-   * Return the outputs for a tensor of the card's type. int8 is not known to LiteRT.js: the site's
+   * Return the outputs for tensors of the card's types. int8 is not known to LiteRT.js: the site's
    * file then takes uint8, 128 more.
-   * @param {Uint8Array|Int8Array|Float32Array} tensor
+   * @param {(Uint8Array|Int8Array|Int32Array|Float32Array)[]} tensors
    */
-  async run(tensor) {
-    const given = tensor instanceof Int8Array ? shifted(tensor) : tensor;
-    if (!(given instanceof this._array)) {
-      throw new SiteError("model", `the model takes ${this._array.name}, not ${given.constructor.name}`);
-    }
-    const input = new this._lib.Tensor(given, this._shape);
+  async run(tensors) {
+    const given = [];
     let made = [];
     try {
-      made = await this._model.run([input]);
+      tensors.forEach((tensor, place) => given.push(this._tensor(tensor, this._inputs[place])));
+      made = await this._model.run(given);
       const outputs = [];
       for (const output of made) outputs.push(await output.data());
       return outputs;
     } finally {
       // The engine's memory is not the browser's to collect.
-      input.delete();
-      for (const output of made) output.delete();
+      for (const tensor of [...given, ...made]) tensor.delete();
     }
+  }
+
+  _tensor(values, { dtype, shape }) {
+    const given = values instanceof Int8Array ? shifted(values) : values;
+    if (!(given instanceof ARRAYS[dtype])) {
+      throw new SiteError("model", `the model takes ${dtype}, not ${given.constructor.name}`);
+    }
+    return new this._lib.Tensor(given, shape);
   }
 
   /** Bytes of the engine's WebAssembly memory. */

@@ -46,10 +46,11 @@ class OnnxBackend {
   constructor({ ort, session, entry, choice, request }) {
     this._ort = ort;
     this._session = session;
-    this._input = entry.inputs[0];
+    this._inputs = entry.inputs;
     this._names = entry.outputs.map((output) => output.name);
-    const unknown = this._names.filter((name) => !session.outputNames.includes(name));
-    if (unknown.length || !session.inputNames.includes(this._input.name)) {
+    const known = [...session.inputNames, ...session.outputNames];
+    const wanted = [...this._names, ...this._inputs.map((input) => input.name)];
+    if (!wanted.every((name) => known.includes(name))) {
       throw new SiteError("model", `${entry.file} does not have the inputs or outputs of the site`);
     }
     this.info = {
@@ -60,16 +61,23 @@ class OnnxBackend {
     };
   }
 
-  /** @param {Uint8Array|Int8Array|Float32Array} tensor */
-  async run(tensor) {
-    const { name, dtype, shape } = this._input;
-    const input = new this._ort.Tensor(dtype, tensor, shape);
-    const made = await this._session.run({ [name]: input });
-    return this._names.map((output) => made[output].data);
+  /** @param {(Uint8Array|Int8Array|Int32Array|Float32Array)[]} tensors */
+  async run(tensors) {
+    const feeds = {};
+    this._inputs.forEach(({ name, dtype, shape }, place) => {
+      feeds[name] = new this._ort.Tensor(dtype, tensors[place], shape);
+    });
+    const made = await this._session.run(feeds);
+    return this._names.map((output) => plain(made[output].data));
   }
 
   /** onnxruntime-web does not show its memory. */
   memoryBytes() {
     return null;
   }
+}
+
+/** Return whole numbers of 64 bits, which are places or counts here, as 32-bit ones. */
+function plain(values) {
+  return values instanceof BigInt64Array ? Int32Array.from(values, Number) : values;
 }

@@ -1,8 +1,8 @@
 /**
  * Open a model in the engine that its site names.
  *
- * A backend has `info` (what is truly in use), `run(tensor)`, which resolves to the outputs as typed
- * arrays in the order of site.json, and `memoryBytes()`.
+ * A backend has `info` (what is truly in use), `run(tensors)`, which takes an array for each input
+ * and resolves to the outputs as typed arrays, both in the order of site.json, and `memoryBytes()`.
  */
 
 import { SiteError } from "../errors.js";
