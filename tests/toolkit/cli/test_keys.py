@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from mejiro.apk import keys
+from mejiro.apk.manifest import Identity
+from mejiro.apk.template import default_icon
+from mejiro.apk.write import pack
 from mejiro.cli import main
 
 
@@ -61,3 +64,28 @@ def test_a_certificate_is_exported(tmp_path: Path, capsys: pytest.CaptureFixture
     assert out.read_text().startswith("-----BEGIN CERTIFICATE")
     assert main(["keys", "export", "cats", "--private", "--out", str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_package_s_signer_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = tmp_path / "index.html"
+    index.write_text("page")
+    made = keys.create_key("cats")
+    data = pack(
+        Identity("a.b", "Cats", 3, "1.2"),
+        default_icon(),
+        {"index.html": index},
+        keys.open_key(made),
+    )
+    path = tmp_path / "cats.apk"
+    path.write_bytes(data)
+    assert main(["keys", "verify", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "Cats, a.b, version 1.2" in said
+    assert f"signed (v2, v3) by your key cats: {made.fingerprint}" in said
+    made.path.unlink()
+    assert main(["keys", "verify", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["signer"], told["keys"], told["version_code"]) == (made.fingerprint, [], 3)
+    path.write_bytes(data.replace(b"index.html", b"index.htmx"))
+    assert main(["keys", "verify", str(path)]) == 1
+    assert "changed after it was signed" in capsys.readouterr().err
