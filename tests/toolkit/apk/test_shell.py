@@ -259,6 +259,10 @@ def test_comes_and_goes(drive: Drive) -> None:
     assert drive("create", "destroy") == ["remove WebView", "destroy"]
 
 
+def test_ends_when_the_page_s_process_does(drive: Drive) -> None:
+    assert drive("create", "gone") == ["toast 7f030003", "finish", "lives on true"]
+
+
 def test_says_when_there_is_no_webview(drive: Drive) -> None:
     assert drive("absent true", "create") == ["toast 7f030000", "finish"]
     for event in ("resume", "pause", "back", "destroy", "answered"):

@@ -93,7 +93,7 @@
     invoke-virtual {v0, v3}, Landroid/webkit/WebView;->setBackgroundColor(I)V
 
     new-instance v1, Lorg/mejiro/shell/SiteClient;
-    invoke-direct {v1, p0}, Lorg/mejiro/shell/SiteClient;-><init>(Landroid/app/Activity;)V
+    invoke-direct {v1, p0}, Lorg/mejiro/shell/SiteClient;-><init>(Lorg/mejiro/shell/PageActivity;)V
     invoke-virtual {v0, v1}, Landroid/webkit/WebView;->setWebViewClient(Landroid/webkit/WebViewClient;)V
 
     invoke-static {p0}, Lorg/mejiro/shell/WorkerClient;->register(Landroid/content/Context;)V

@@ -3,14 +3,14 @@
 .class final Lorg/mejiro/shell/SiteClient;
 .super Landroid/webkit/WebViewClient;
 
-.field private final activity:Landroid/app/Activity;
+.field private final activity:Lorg/mejiro/shell/PageActivity;
 
 
-.method constructor <init>(Landroid/app/Activity;)V
+.method constructor <init>(Lorg/mejiro/shell/PageActivity;)V
     .registers 2
 
     invoke-direct {p0}, Landroid/webkit/WebViewClient;-><init>()V
-    iput-object p1, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    iput-object p1, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
     return-void
 .end method
 
@@ -43,7 +43,7 @@
 .method public shouldInterceptRequest(Landroid/webkit/WebView;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
     .registers 4
 
-    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
     invoke-static {v0, p2}, Lorg/mejiro/shell/SiteClient;->answer(Landroid/content/Context;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
     move-result-object v0
     return-object v0
@@ -229,7 +229,7 @@
     new-instance v1, Landroid/content/Intent;
     const-string v2, "android.intent.action.VIEW"
     invoke-direct {v1, v2, v0}, Landroid/content/Intent;-><init>(Ljava/lang/String;Landroid/net/Uri;)V
-    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
     invoke-virtual {v0, v1}, Landroid/content/Context;->startActivity(Landroid/content/Intent;)V
     :try_end
     .catch Landroid/content/ActivityNotFoundException; {:try_start .. :try_end} :nobody
@@ -240,6 +240,20 @@
     move-exception v0
 
     :done
+    const/4 v0, 0x1
+    return v0
+.end method
+
+
+# The page's process ended, most often for want of memory (Android 8 and newer; before, the app ends).
+# To load the page again by itself could go on for ever.
+.method public onRenderProcessGone(Landroid/webkit/WebView;Landroid/webkit/RenderProcessGoneDetail;)Z
+    .registers 5
+
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
+    const v1, 0x7f030003
+    invoke-virtual {v0, v1}, Lorg/mejiro/shell/PageActivity;->tell(I)V
+    invoke-virtual {v0}, Landroid/app/Activity;->finish()V
     const/4 v0, 0x1
     return v0
 .end method
