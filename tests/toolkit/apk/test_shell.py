@@ -6,9 +6,8 @@ stand-ins do, only a phone shows.
 
 from __future__ import annotations
 
-import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,8 +28,8 @@ Drive = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of classes: the shell's, turned into Java's, and the stand-ins."""
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Run the shell's code, turned into Java's, with the stand-ins; see Drive among them."""
     folder = tmp_path_factory.mktemp("shell")
     text = (Path(__file__).parent / "android_stand_ins.txt").read_text()
     files = []
@@ -51,12 +50,21 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = f"{jar}:{classes}"
     drive = str(next(file for file in files if file.name == "Drive.java"))
     subprocess.run([*compile_, "-cp", path, drive], check=True, capture_output=True)
-    return folder
+    java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path]
+    with subprocess.Popen(
+        [*java, "org.mejiro.shell.Drive"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield process
+        process.communicate()
 
 
 @pytest.fixture
-def drive(shell: Path, tmp_path: Path) -> Drive:
-    """Return a function that has the shell do things, and returns what it did of the last."""
+def drive(shell: subprocess.Popen[str], tmp_path: Path) -> Drive:
+    """Return a function that has a new shell do things, and returns what it did of the last."""
     site = tmp_path / "assets" / "site"
     (site / "js").mkdir(parents=True)
     (site / "index.html").write_text("<h1>page</h1>")
@@ -65,19 +73,17 @@ def drive(shell: Path, tmp_path: Path) -> Drive:
     (site / "a b.wasm").write_text("code")
     (tmp_path / "assets" / "secret.txt").write_text("secret")
 
-    java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    command = [*java, "-cp", f"{shell}/shell.jar:{shell}/classes", "org.mejiro.shell.Drive"]
-
     def run(*lines: str) -> list[str]:
-        done = subprocess.run(
-            [*command, str(tmp_path), str(tmp_path / "assets")],
-            input="\n".join(lines),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)[-1].splitlines()
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        words = (f"reset {tmp_path} {tmp_path}/assets", *lines, "done")
+        shell.stdin.write("\n".join(words) + "\n")
+        shell.stdin.flush()
+        said: list[str] = []
+        while (line := shell.stdout.readline().rstrip("\n")) != "> done":
+            assert shell.poll() is None, said
+            said = [] if line.startswith("> ") else [*said, line]
+        return said
 
     return run
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,13 @@ def test_a_bundle_becomes_an_app(
     assert main(["keys", "new", "android"]) == 0
     out = tmp_path / "cat-finder.apk"
     bundle = ["bundle", str(model_fixtures / "bundle"), "--out", str(out), *TARGET]
-    assert main(bundle) == 0
+    assert main([*bundle, "--label", "Cats"]) == 0
     apk = open_apk(out)
     assert apk.identity.package == "org.mejiro.app.catfinder"
-    assert apk.identity.label == "cat-finder"
+    assert apk.identity.label == "Cats"
+    with zipfile.ZipFile(out) as archive:
+        site = json.loads(archive.read("assets/site/site.json"))
+    assert (site["name"], site["title"]) == ("cat-finder", "Cats")
     said = capsys.readouterr().out
     assert "Never run on a phone yet" in said
     assert apk.fingerprint in said

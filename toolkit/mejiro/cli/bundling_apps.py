@@ -93,11 +93,12 @@ def _write_apk(target: AppTarget, request: AppRequest) -> None:
             site = request.paths[0]
         else:
             name = request.name or request.out.stem
+            title = request.title or request.apk.label
             site = Path(folder) / "site"
             write_site(
                 request.source(),
                 site,
-                options=SiteOptions(name, request.title, request.golden),
+                options=SiteOptions(name, title, request.golden),
                 on_progress=shown.stage,
             )
         shown.stage("packing and signing")
