@@ -58,7 +58,10 @@ def _taps(
     size_in: int, size_out: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.uint16]]:
     """Return left neighbour, right neighbour and 8-bit weight of the right, by output place."""
-    place = (np.arange(size_out, dtype=np.float64) + 0.5) * (size_in / size_out) - 0.5
+    # The ratio by way of its inverse, as OpenCV has it: where weights lie half way between two
+    # numbers, as they do in tensors of 256 pixels, the last bit of it decides which is taken.
+    ratio = 1.0 / (size_out / size_in)
+    place = (np.arange(size_out, dtype=np.float64) + 0.5) * ratio - 0.5
     left = np.floor(place).astype(np.intp)
     weight = np.rint((place - left) * 256).astype(np.uint16)
     weight[(left < 0) | (left >= size_in - 1)] = 0

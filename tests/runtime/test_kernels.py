@@ -87,6 +87,16 @@ def test_opencv_agrees_with_the_definition_by_its_own_function(cv2, size_in, siz
     np.testing.assert_array_equal(made, theirs)
 
 
+@given(size_in=st.integers(1, 1200), size_out=st.sampled_from([256, 512, 768]))
+@settings(max_examples=200)
+def test_weights_half_way_between_two_numbers_are_rounded_as_opencv_does(
+    opencv_kernel, size_in, size_out
+) -> None:
+    pixels = random_pixels(size_in, 1, size_in, None)
+    ours = NumpyKernel().linear_exact(pixels, size_out, 1)
+    np.testing.assert_array_equal(opencv_kernel.linear_exact(pixels, size_out, 1), ours)
+
+
 @given(
     seed=st.integers(0, 2**32),
     size_in=st.tuples(SIDES, SIDES),

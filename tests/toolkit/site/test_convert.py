@@ -92,6 +92,17 @@ def test_an_open_batch_is_fixed(full_integer: Path) -> None:
     assert again.inputs[0].shape[0] == 1
 
 
+def test_outputs_without_a_shape_get_the_one_that_was_seen(model_fixtures: Path) -> None:
+    """Published files with TFLite_Detection_PostProcess do not say how many boxes they give."""
+    file = EndsFile((model_fixtures / "tasks" / "blocks-postprocessed.tflite").read_bytes())
+    seen = [end.shape for end in file.outputs]
+    for place in file._graph.outputs:
+        file._graph.tensors[int(place)].shape = []
+    made, told = convert(file.to_bytes(), "some.tflite", shapes=seen)
+    assert [end.shape for end in EndsFile(made).outputs] == seen
+    assert "shapes of outputs" in told[0]
+
+
 def test_several_outputs_come_in_the_order_of_the_graph(model_fixtures: Path) -> None:
     path = model_fixtures / "tasks" / "blocks-ssd.tflite"
     before = EndsFile(path.read_bytes())

@@ -135,6 +135,15 @@ def test_frames_of_cameras_give_the_same_bytes(
     assert (made == wanted).all()
 
 
+@pytest.mark.parametrize("width", [227, 251, 293, 301, 457, 515])
+def test_weights_half_way_between_two_numbers_are_rounded_alike(core_page: Any, width: int) -> None:
+    spec = InputSpec(256, 256, resize=ResizeMode.STRETCH)
+    pixels = draw_frame(5, 411, width, PixelOrder.BGR)
+    (made,) = made_by_page(core_page, spec, [(pixels, PixelOrder.BGR)])
+    assert (made == Preprocessor(spec)(pixels, PixelOrder.BGR)).all()
+    assert (made == Preprocessor(spec, kernel=NumpyKernel())(pixels, PixelOrder.BGR)).all()
+
+
 @given(
     cases=st.lists(
         st.tuples(

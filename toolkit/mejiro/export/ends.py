@@ -6,6 +6,7 @@ the stored number, which means the same real one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mejiro.export.flatbuffer import TFLiteFile
@@ -62,6 +63,16 @@ class EndsFile(TFLiteFile):
             if signature is not None and any(int(size) < 0 for size in signature):
                 changed = True
             tensor.shapeSignature = None
+        return changed
+
+    def give_shapes(self, shapes: Sequence[tuple[int, ...]]) -> bool:
+        """Write the `shapes` that outputs were seen to have where the file leaves them out."""
+        changed = False
+        for place, shape in zip(self._graph.outputs, shapes, strict=True):
+            tensor = self._graph.tensors[int(place)]
+            if shape and (tensor.shape is None or len(tensor.shape) == 0):
+                tensor.shape = list(shape)
+                changed = True
         return changed
 
     def forget_signatures(self) -> bool:

@@ -56,9 +56,10 @@ def make_served(path: Path, card: ArtifactCard, tensors: Sequence[NDArray[Any]])
         ends = _ends_of(path, Format.ONNX)
         _refuse_types(card.file, [end.dtype for side in ends for end in side], ONNX_TYPES)
         return Served(card.file, data, *ends, notes=_notes_on_onnx(card))
-    changed, told = convert(data, card.file)
+    ends = _ends_of(path, Format.TFLITE)
+    changed, told = convert(data, card.file, shapes=[end.shape for end in ends[1]])
     if changed == data:
-        return Served(card.file, data, *_ends_of(path, Format.TFLITE), notes=())
+        return Served(card.file, data, *ends, notes=())
     with tempfile.TemporaryDirectory() as folder:
         beside = Path(folder) / f"{path.stem}{SUFFIX}.tflite"
         beside.write_bytes(changed)
@@ -76,10 +77,13 @@ def _notes_on_onnx(card: ArtifactCard) -> tuple[str, ...]:
     return ()
 
 
-def convert(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
+def convert(
+    data: bytes, name: str, *, shapes: Sequence[tuple[int, ...]] = ()
+) -> tuple[bytes, tuple[str, ...]]:
     """Return a TFLite file as LiteRT.js takes it, and a line on what was changed, if anything.
 
-    Raises SiteError for a file that it cannot be made to take.
+    `shapes` are those that the outputs have when the file runs, for files that do not say. Raises
+    SiteError for a file that cannot be made so.
     """
     try:
         file = EndsFile(data)
@@ -93,6 +97,7 @@ def convert(data: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
         "uint8 output": file.give_uint8(),
         "int32 output": file.give_int32(),
         "a fixed shape": file.fix_shapes(),
+        "shapes of outputs": bool(shapes) and file.give_shapes(shapes),
     }
     _refuse_types(name, [end.dtype for end in (*file.inputs, *file.outputs)], END_TYPES)
     several = max(len(file.inputs), len(file.outputs)) > 1 and file.forget_signatures()
