@@ -9,6 +9,7 @@ real and runs as the page says. Japanese needs a font for it on this machine.
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -95,8 +96,7 @@ def opened(playwright: Any, url: str, phone: Phone) -> Iterator[Any]:
 
 def take(page: Any) -> Image.Image:
     """Return what the screen shows."""
-    encoded = np.frombuffer(page.screenshot(), np.uint8)
-    return Image.fromarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
 
 def live(page: Any) -> Image.Image:

@@ -142,6 +142,17 @@ def test_a_report_is_shared_where_the_browser_can(open_page: OpenPage) -> None:
     assert json.loads(opened.page.evaluate("shared"))["kind"] == "browser"
 
 
+def test_a_report_is_copied(open_page: OpenPage) -> None:
+    context = {"permissions": ["clipboard-read", "clipboard-write", "camera"]}
+    opened = open_page("?source=golden", state="running", context=context)
+    opened.page.click("#open-latency")
+    opened.until("!document.querySelector('#copy-report').disabled")
+    opened.page.click("#copy-report")
+    opened.until("document.querySelector('#report-state').textContent === 'Copied.'")
+    copied = opened.page.evaluate("navigator.clipboard.readText()")
+    assert parse_report(json.loads(copied), "phone").artifact == "flowers.tflite"
+
+
 def test_a_report_goes_to_a_host_that_takes_it(open_page: OpenPage) -> None:
     opened = open_page("?source=golden", state="running")
     opened.page.click("#open-latency")

@@ -200,6 +200,8 @@ export class App extends EventTarget {
     });
     run.onFrame = () => this._tell("frame");
     this.run = run;
+    // Another source is another stream; its turn comes before the first frame's.
+    if (model.card.state?.length) this.ask(() => model.reset()).catch(() => {});
     this.telemetry.reset();
     this.setState("running");
     run.go().then(

@@ -30,13 +30,18 @@ export async function sendReport(base, report) {
   return said.saved;
 }
 
+/** Write a report as the files that hold it do. */
+export function textOf(report) {
+  return `${JSON.stringify(report, null, 2)}\n`;
+}
+
 /**
  * Share a report as a file where the browser can, else download it.
  * @param {object} report
  * @returns {Promise<{how: "shared"|"downloaded"|"cancelled", name: string}>}
  */
 export async function shareReport(report) {
-  const text = `${JSON.stringify(report, null, 2)}\n`;
+  const text = textOf(report);
   const name = `mejiro-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.json`;
   // Browsers share text files, and some no JSON.
   const files = [new File([text], name, { type: "application/json" }),

@@ -38,7 +38,10 @@ let hiddenKind = "";
 const sheets = prepareSheets((name, open) => {
   if (!open || !app.site) return;
   if (name === "latency") askHost();
-  hasWebGpu().then((found) => { webgpu = found; });
+  hasWebGpu().then((found) => {
+    webgpu = found;
+    refresh();
+  });
   refresh();
 });
 
@@ -63,13 +66,18 @@ function openFile(file) {
   start("file");
 }
 
-/** Write again what changes by itself; called twice a second, and when something happened. */
-function refresh() {
+/** Write again what changes by itself; called twice a second. */
+function showFigures() {
   showChip(app.run, words);
   showReports(app);
   if (!find("latency").hidden) {
     showLatency({ run: app.run, model: app.model, telemetry: app.telemetry.values, webgpu }, words);
   }
+}
+
+/** Write all again, because something happened. */
+function refresh() {
+  showFigures();
   if (!find("settings").hidden) showSettings({ app, words, whole, webgpu });
 }
 
@@ -106,8 +114,10 @@ function listenToApp() {
   app.addEventListener("source", () => {
     if (app.source) answers.hide();
     showNextCamera();
+    refresh();
   });
-  setInterval(refresh, REFRESH_MS);
+  setInterval(showFigures, REFRESH_MS);
+  navigator.mediaDevices?.addEventListener("devicechange", refresh);
   setInterval(() => { if (app.running && !document.hidden) app.readTelemetry(); }, TELEMETRY_MS);
   app.addEventListener("source", () => { if (app.source && app.model) app.readTelemetry(); });
 }
@@ -215,7 +225,10 @@ function translate() {
 /** Keep what this version needs, and look for a newer one. */
 async function stayFresh(registration) {
   if (!registration) return;
-  keepWhole().then((kept) => { whole = kept; });
+  keepWhole().then((kept) => {
+    whole = kept;
+    refresh();
+  });
   const update = await findUpdate(app.site, registration);
   if (!update) return;
   // Nobody is disturbed while nothing runs.

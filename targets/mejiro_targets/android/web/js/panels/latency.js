@@ -1,10 +1,12 @@
 /** Show where every millisecond goes, and what really runs. */
 
+import { distributionOf } from "../core/latency.js";
 import { find, make, pair, setText } from "../dom.js";
 import { counted, megabytes, ms } from "../figures.js";
 import { BUSY, NEWER } from "../sources/frames.js";
 import { STACKED, drawStack } from "./stack.js";
 
+const NEWEST = 2048; // as the live page; sorting more, twice a second, would slow what it shows
 const SUMS = ["frame_to_label", "age"];
 const CAUSES = { [NEWER]: "dropped_newer", [BUSY]: "dropped_busy" };
 
@@ -15,12 +17,24 @@ const CAUSES = { [NEWER]: "dropped_newer", [BUSY]: "dropped_busy" };
  * @param {import("../words.js").Words} words
  */
 export function showLatency({ run, model, telemetry, webgpu }, words) {
-  const stages = run?.recorder.summary() ?? {};
+  const stages = run ? newest(run.recorder) : {};
   showTiles({ run, stages, telemetry }, words);
   showStages(stages, words);
   showDropped(run, words);
   if (model) showEngine(model, { telemetry, webgpu }, words);
   drawStack(run?.recent ?? [], words);
+}
+
+/** Return the distributions of the newest frames, by stage. */
+function newest(recorder) {
+  if (!recorder.count) return {};
+  const found = Object.entries(recorder.durations).map(([stage, values]) => {
+    const end = recorder.count % values.length || values.length;
+    const start = Math.max(0, end - NEWEST);
+    const wrapped = values.subarray(values.length - Math.min(NEWEST - (end - start), values.length - end));
+    return [stage, distributionOf([...wrapped, ...values.subarray(start, end)])];
+  });
+  return Object.fromEntries(found);
 }
 
 /** Write the button that opens the sheet: what a frame takes, and how many there are. */

@@ -1,7 +1,7 @@
 /** The report's buttons, and the report that a page makes by itself. */
 
 import { find, setText } from "../dom.js";
-import { hostTakesReports, sendReport, shareReport } from "../host.js";
+import { hostTakesReports, sendReport, shareReport, textOf } from "../host.js";
 import { notice } from "./notices.js";
 import { sentence } from "./verdict.js";
 
@@ -22,6 +22,11 @@ export function prepareReports({ app, words }) {
     if (how === "cancelled") return;
     say(words.of(how === "shared" ? "reportShared" : "reportDownloaded", { name }));
   }));
+  // An app's WebView can neither share nor download.
+  find("copy-report").addEventListener("click", guarded(async (report) => {
+    await navigator.clipboard.writeText(textOf(report));
+    say(words.of("reportCopied"));
+  }));
   find("send-report").addEventListener("click", guarded(async (report) => {
     say(words.of("reportSaved", { name: await sendReport(app.site.base, report) }));
   }));
@@ -39,8 +44,7 @@ export function hostAsker(app) {
 /** Allow the buttons once there is something to report. */
 export function showReports(app) {
   const empty = !app.run?.recorder.count;
-  find("share-report").disabled = empty;
-  find("send-report").disabled = empty;
+  for (const id of ["share-report", "copy-report", "send-report"]) find(id).disabled = empty;
 }
 
 /**
@@ -77,6 +81,7 @@ export function measureByItself({ app, words, start }) {
       return;
     }
     app.run.stop();
+    notice("auto", words.of("autoRunning", { done: count, total: frames }));
     await app.readTelemetry({ thorough: true });
     const report = app.report();
     app.stop();

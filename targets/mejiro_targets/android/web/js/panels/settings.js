@@ -92,7 +92,10 @@ export function listenToSettings({ settings, onCamera, onModel, onShowing, onLan
   });
   keep("camera", ({ value }) => value, onCamera);
   keep("resolution", ({ value }) => value, onCamera);
-  keep("model", ({ value }) => Number(value), onModel);
+  keep("model", ({ value }) => Number(value), () => {
+    settings.set("threshold", null); // it was for the other model's scores
+    onModel();
+  });
   keep("backend", ({ value }) => value, onModel);
   keep("threads", ({ value }) => value, onModel);
   keep("top", ({ value }) => Number(value), onShowing);

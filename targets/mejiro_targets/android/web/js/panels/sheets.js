@@ -9,14 +9,16 @@ const SHEETS = ["latency", "settings"];
  * @param {(name: string, open: boolean) => void} onChange
  */
 export function prepareSheets(onChange) {
+  let opener = null;
   const set = (name, open) => {
     const sheet = find(name);
-    const opener = find(`open-${name}`);
     if (sheet.hidden === !open) return;
+    const inside = sheet.contains(document.activeElement) || document.activeElement === document.body;
+    if (open) opener = document.activeElement;
     sheet.hidden = !open;
-    opener.setAttribute("aria-expanded", String(open));
+    find(`open-${name}`).setAttribute("aria-expanded", String(open));
     if (open) sheet.focus({ preventScroll: true });
-    else if (sheet.contains(document.activeElement) || document.activeElement === document.body) opener.focus();
+    else if (inside) (opener?.checkVisibility() && opener !== document.body ? opener : find(`open-${name}`)).focus();
     onChange(name, open);
   };
   const toggle = (name) => {
@@ -26,6 +28,7 @@ export function prepareSheets(onChange) {
     find(`open-${name}`).addEventListener("click", () => toggle(name));
     find(`close-${name}`).addEventListener("click", () => set(name, false));
   }
+  find("welcome-settings").addEventListener("click", () => toggle("settings"));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") SHEETS.forEach((name) => set(name, false));
   });

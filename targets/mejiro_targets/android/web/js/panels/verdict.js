@@ -10,7 +10,11 @@ import { find, setText } from "../dom.js";
  */
 export function sentence(difference, words) {
   if (difference.stage === "label") return words.of("differsLabel", difference);
-  return words.of("differs", { ...difference, largest: general(difference.max_abs) });
+  return words.of("differs", {
+    ...difference,
+    stage: words.of(`stage_${difference.stage}`),
+    largest: general(difference.max_abs),
+  });
 }
 
 /** Write a number as Python's `.6g` does. */

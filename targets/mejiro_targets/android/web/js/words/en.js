@@ -86,6 +86,8 @@ export default {
   report: "Report",
   reportAbout: "The figures above, with the browser and the device, and no picture.",
   shareReport: "Share",
+  copyReport: "Copy",
+  reportCopied: "Copied.",
   sendReport: "Send to host",
   reportSaved: "The host saved the report as {name}.",
   reportShared: "Shared.",

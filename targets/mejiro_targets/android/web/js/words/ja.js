@@ -86,6 +86,8 @@ export default {
   report: "レポート",
   reportAbout: "上の数値と、ブラウザと端末の情報です。映像は含みません。",
   shareReport: "共有",
+  copyReport: "コピー",
+  reportCopied: "コピーしました。",
   sendReport: "ホストに送る",
   reportSaved: "ホストがレポートを {name} として保存しました。",
   reportShared: "共有しました。",
