@@ -99,6 +99,11 @@ def test_what_is_for_apps_is_refused_elsewhere(fails, tmp_path: Path) -> None:
     expected = "--label, --version-code is for --target android-apk, not for"
     assert fails(*label) == f"{expected} a bundle"
     assert fails(*label, "--target", "android-web") == f"{expected} android-web"
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "site.json").touch()
+    titled = ("bundle", site, "--out", tmp_path / "a.apk", *TARGET, "--title", "Cats")
+    assert "is a site; --name, --title and --golden make one" in fails(*titled)
     assert "takes no --sign" in fails("bundle", "x", "--out", "a.apk", *TARGET, "--sign", "k")
 
 
