@@ -6,14 +6,14 @@ stand-ins do, only a phone shows.
 
 from __future__ import annotations
 
-import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mejiro.apk.template import CODE, sources
+from tests.toolkit.apk.webview import answer
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,8 +28,8 @@ Drive = Callable[..., list[str]]
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of classes: the shell's, turned into Java's, and the stand-ins."""
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Run the shell's code, turned into Java's, with the stand-ins; see Drive among them."""
     folder = tmp_path_factory.mktemp("shell")
     text = (Path(__file__).parent / "android_stand_ins.txt").read_text()
     files = []
@@ -50,12 +50,21 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = f"{jar}:{classes}"
     drive = str(next(file for file in files if file.name == "Drive.java"))
     subprocess.run([*compile_, "-cp", path, drive], check=True, capture_output=True)
-    return folder
+    java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", path]
+    with subprocess.Popen(
+        [*java, "org.mejiro.shell.Drive"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        yield process
+        process.communicate()
 
 
 @pytest.fixture
-def drive(shell: Path, tmp_path: Path) -> Drive:
-    """Return a function that has the shell do things, and returns what it did of the last."""
+def drive(shell: subprocess.Popen[str], tmp_path: Path) -> Drive:
+    """Return a function that has a new shell do things, and returns what it did of the last."""
     site = tmp_path / "assets" / "site"
     (site / "js").mkdir(parents=True)
     (site / "index.html").write_text("<h1>page</h1>")
@@ -64,19 +73,17 @@ def drive(shell: Path, tmp_path: Path) -> Drive:
     (site / "a b.wasm").write_text("code")
     (tmp_path / "assets" / "secret.txt").write_text("secret")
 
-    java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    command = [*java, "-cp", f"{shell}/shell.jar:{shell}/classes", "org.mejiro.shell.Drive"]
-
     def run(*lines: str) -> list[str]:
-        done = subprocess.run(
-            [*command, str(tmp_path), str(tmp_path / "assets")],
-            input="\n".join(lines),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)[-1].splitlines()
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        words = (f"reset {tmp_path} {tmp_path}/assets", *lines, "done")
+        shell.stdin.write("\n".join(words) + "\n")
+        shell.stdin.flush()
+        said: list[str] = []
+        while (line := shell.stdout.readline().rstrip("\n")) != "> done":
+            assert shell.poll() is None, said
+            said = [] if line.startswith("> ") else [*said, line]
+        return said
 
     return run
 
@@ -118,6 +125,23 @@ def test_answers_from_the_assets(drive: Drive, url: str, answer: str) -> None:
     assert drive("create", f"get {HOST}{url}") == [answer]
 
 
+@pytest.mark.parametrize(
+    "path", ["/", "/js/a.js?v=1", "/a%20b.wasm", "/js", "/js/", "/%2e%2e/secret.txt", "/A.JS"]
+)
+def test_the_stand_in_for_a_webview_answers_alike(drive: Drive, tmp_path: Path, path: str) -> None:
+    """What runs the page in Chromium answers from a package as the code does."""
+    site = tmp_path / "assets"
+    assets = {
+        str(file.relative_to(site)): file.read_bytes() for file in site.rglob("*") if file.is_file()
+    }
+    [said] = drive("create", f"get {HOST}{path}")
+    given = answer(assets, f"{HOST}{path}")
+    encoding = given.encoding or "null"
+    assert said.split(" {")[0].endswith(f"{given.mime} {encoding}")
+    assert said.startswith(f"{given.status} ")
+    assert said.endswith(f" {given.body.decode()}")
+
+
 def test_refuses_what_is_not_the_site_s(drive: Drive) -> None:
     no = ["403 Forbidden text/plain utf-8 {} "]
     for url in (
@@ -133,6 +157,14 @@ def test_refuses_what_is_not_the_site_s(drive: Drive) -> None:
         "405 Method Not Allowed text/plain utf-8 {} "
     ]
     assert drive("create", "get data:text/plain,x") == ["as usual"]
+
+
+def test_answers_a_service_worker_as_the_page(drive: Drive) -> None:
+    assert drive("create", f"worker {HOST}/sw.js?v=1") == ["404 Not Found text/plain utf-8 {} "]
+    assert drive("create", f"worker {HOST}/js/a.js") == [
+        f"200 OK text/javascript utf-8 {HEADERS} script"
+    ]
+    assert drive("create", "worker https://example.org/") == ["403 Forbidden text/plain utf-8 {} "]
 
 
 def test_opens_links_elsewhere_in_the_browser_if_touched(drive: Drive) -> None:
@@ -231,6 +263,10 @@ def test_comes_and_goes(drive: Drive) -> None:
     assert drive("create", "pause") == ["pause"]
     assert drive("create", "resume") == ["resume"]
     assert drive("create", "destroy") == ["remove WebView", "destroy"]
+
+
+def test_ends_when_the_page_s_process_does(drive: Drive) -> None:
+    assert drive("create", "gone") == ["toast 7f030003", "finish", "lives on true"]
 
 
 def test_says_when_there_is_no_webview(drive: Drive) -> None:

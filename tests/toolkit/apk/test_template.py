@@ -93,5 +93,5 @@ def test_the_code_calls_texts_by_the_numbers_they_have(tmp_path: Path) -> None:
     said = subprocess.run(
         ["aapt", "dump", "resources", str(package)], capture_output=True, text=True, check=True
     ).stdout
-    for number, name in enumerate(("no_webview", "not_saved", "saved")):
+    for number, name in enumerate(("no_webview", "not_saved", "saved", "ended")):
         assert f"spec resource 0x7f03000{number} org.mejiro.app.template:string/{name}:" in said

@@ -52,7 +52,7 @@ def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     else:
         info.compress_type = zipfile.ZIP_STORED
         info.extra = _padding(archive.start_dir, name)
-    archive.writestr(info, data, compresslevel=9)
+    archive.writestr(info, data, compresslevel=6)
 
 
 def _is_worth_it(data: bytes) -> bool:

@@ -87,17 +87,21 @@ def _write_apk(target: AppTarget, request: AppRequest) -> None:
     from mejiro.site import SITE_NAME, SiteOptions, write_site
 
     check_out(request.out, replace=request.replace)
+    ready = len(request.paths) == 1 and (request.paths[0] / SITE_NAME).is_file()
+    if ready and (request.name or request.title or request.golden):
+        raise UsageError(f"{request.paths[0]} is a site; --name, --title and --golden make one")
     options = request.apk.options()  # before the site: a key that does not open wastes no time
     with tempfile.TemporaryDirectory() as folder, progress() as shown:
-        if len(request.paths) == 1 and (request.paths[0] / SITE_NAME).is_file():
+        if ready:
             site = request.paths[0]
         else:
             name = request.name or request.out.stem
+            title = request.title or request.apk.label
             site = Path(folder) / "site"
             write_site(
                 request.source(),
                 site,
-                options=SiteOptions(name, request.title, request.golden),
+                options=SiteOptions(name, title, request.golden),
                 on_progress=shown.stage,
             )
         shown.stage("packing and signing")

@@ -31,6 +31,7 @@ def keys() -> None:
     Examples:
       mejiro keys new android
       mejiro keys list
+      mejiro keys verify cat-finder.apk
     """
 
 
@@ -94,6 +95,34 @@ def export(name: str, out: Path, private: bool) -> None:
     key = find_key(name)
     export_key(key, out, private=private)
     say(f"{out}: the {'private key' if private else 'certificate'} of {key.name}")
+
+
+@keys.command()
+@click.argument("apk", type=options.PATH)
+@options.as_json
+def verify(apk: Path, as_json: bool) -> None:
+    """Check the signatures of the package APK, and tell which of your keys signed it."""
+    from mejiro.apk import open_apk
+
+    found = open_apk(apk)
+    names = [key.name for key in list_keys() if key.fingerprint == found.fingerprint]
+    identity = found.identity
+    if as_json:
+        print_json(
+            {
+                "apk": str(apk),
+                "package": identity.package,
+                "label": identity.label,
+                "version_code": identity.version_code,
+                "version_name": identity.version_name,
+                "signer": found.fingerprint,
+                "keys": names,
+            }
+        )
+        return
+    say(f"{apk}: {identity.label}, {identity.package}, version {identity.version_name}")
+    whose = f"your key {', '.join(names)}" if names else "none of your keys"
+    say(f"  signed (v2, v3) by {whose}: {found.fingerprint}")
 
 
 def ask_passphrase(name: str) -> str | None:

@@ -93,8 +93,10 @@
     invoke-virtual {v0, v3}, Landroid/webkit/WebView;->setBackgroundColor(I)V
 
     new-instance v1, Lorg/mejiro/shell/SiteClient;
-    invoke-direct {v1, p0}, Lorg/mejiro/shell/SiteClient;-><init>(Landroid/app/Activity;)V
+    invoke-direct {v1, p0}, Lorg/mejiro/shell/SiteClient;-><init>(Lorg/mejiro/shell/PageActivity;)V
     invoke-virtual {v0, v1}, Landroid/webkit/WebView;->setWebViewClient(Landroid/webkit/WebViewClient;)V
+
+    invoke-static {p0}, Lorg/mejiro/shell/WorkerClient;->register(Landroid/content/Context;)V
 
     new-instance v1, Lorg/mejiro/shell/PageClient;
     invoke-direct {v1, p0}, Lorg/mejiro/shell/PageClient;-><init>(Lorg/mejiro/shell/PageActivity;)V
@@ -211,7 +213,7 @@
     move-result v1
     if-eqz v1, :deny
 
-    # The camera and nothing else, whatever was asked for with it.
+    # The camera and nothing else; who asked for more with it gets nothing, by PermissionRequest.
     const/4 v1, 0x1
     new-array v1, v1, [Ljava/lang/String;
     const/4 v2, 0x0

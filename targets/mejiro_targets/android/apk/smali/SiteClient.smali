@@ -3,14 +3,14 @@
 .class final Lorg/mejiro/shell/SiteClient;
 .super Landroid/webkit/WebViewClient;
 
-.field private final activity:Landroid/app/Activity;
+.field private final activity:Lorg/mejiro/shell/PageActivity;
 
 
-.method constructor <init>(Landroid/app/Activity;)V
+.method constructor <init>(Lorg/mejiro/shell/PageActivity;)V
     .registers 2
 
     invoke-direct {p0}, Landroid/webkit/WebViewClient;-><init>()V
-    iput-object p1, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    iput-object p1, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
     return-void
 .end method
 
@@ -41,9 +41,19 @@
 
 # Called in a thread of the WebView's own.
 .method public shouldInterceptRequest(Landroid/webkit/WebView;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
-    .registers 7
+    .registers 4
 
-    invoke-interface {p2}, Landroid/webkit/WebResourceRequest;->getUrl()Landroid/net/Uri;
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
+    invoke-static {v0, p2}, Lorg/mejiro/shell/SiteClient;->answer(Landroid/content/Context;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
+    move-result-object v0
+    return-object v0
+.end method
+
+
+.method static answer(Landroid/content/Context;Landroid/webkit/WebResourceRequest;)Landroid/webkit/WebResourceResponse;
+    .registers 6
+
+    invoke-interface {p1}, Landroid/webkit/WebResourceRequest;->getUrl()Landroid/net/Uri;
     move-result-object v0
     invoke-static {v0}, Lorg/mejiro/shell/SiteClient;->isSite(Landroid/net/Uri;)Z
     move-result v1
@@ -68,7 +78,7 @@
 
     :ours
     const-string v1, "GET"
-    invoke-interface {p2}, Landroid/webkit/WebResourceRequest;->getMethod()Ljava/lang/String;
+    invoke-interface {p1}, Landroid/webkit/WebResourceRequest;->getMethod()Ljava/lang/String;
     move-result-object v2
     invoke-virtual {v1, v2}, Ljava/lang/String;->equals(Ljava/lang/Object;)Z
     move-result v1
@@ -87,8 +97,7 @@
     if-eqz v0, :missing
 
     :try_start
-    iget-object v1, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
-    invoke-virtual {v1}, Landroid/content/Context;->getAssets()Landroid/content/res/AssetManager;
+    invoke-virtual {p0}, Landroid/content/Context;->getAssets()Landroid/content/res/AssetManager;
     move-result-object v1
     invoke-virtual {v1, v0}, Landroid/content/res/AssetManager;->open(Ljava/lang/String;)Ljava/io/InputStream;
     move-result-object v1
@@ -220,7 +229,7 @@
     new-instance v1, Landroid/content/Intent;
     const-string v2, "android.intent.action.VIEW"
     invoke-direct {v1, v2, v0}, Landroid/content/Intent;-><init>(Ljava/lang/String;Landroid/net/Uri;)V
-    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Landroid/app/Activity;
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
     invoke-virtual {v0, v1}, Landroid/content/Context;->startActivity(Landroid/content/Intent;)V
     :try_end
     .catch Landroid/content/ActivityNotFoundException; {:try_start .. :try_end} :nobody
@@ -231,6 +240,20 @@
     move-exception v0
 
     :done
+    const/4 v0, 0x1
+    return v0
+.end method
+
+
+# The page's process ended, most often for want of memory (Android 8 and newer; before, the app ends).
+# To load the page again by itself could go on for ever.
+.method public onRenderProcessGone(Landroid/webkit/WebView;Landroid/webkit/RenderProcessGoneDetail;)Z
+    .registers 5
+
+    iget-object v0, p0, Lorg/mejiro/shell/SiteClient;->activity:Lorg/mejiro/shell/PageActivity;
+    const v1, 0x7f030003
+    invoke-virtual {v0, v1}, Lorg/mejiro/shell/PageActivity;->tell(I)V
+    invoke-virtual {v0}, Landroid/app/Activity;->finish()V
     const/4 v0, 0x1
     return v0
 .end method
