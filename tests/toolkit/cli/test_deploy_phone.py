@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,7 +145,6 @@ def test_a_page_in_chromium_reports_through_the_reverse_port(
 @pytest.mark.parametrize(
     ("words", "engine"),
     [
-        (["--source", "golden"], "1 thread"),
         (["--source", "golden", "--threads", "2"], "wasm threaded, 2 threads"),
         (["--source", "camera"], "1 thread"),
     ],
@@ -205,4 +205,18 @@ def test_a_page_that_is_kept_takes_more_reports(phone: Adbd, site: str) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "ended\n")
+    assert phone.reversed == {}
+
+
+@needs_adb
+def test_ctrl_c_ends_the_wait_and_leaves_no_port_behind(phone: Adbd, site: str) -> None:
+    command = [sys.executable, "-m", "mejiro", "deploy", site, "android"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not phone.android.opened and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(phone.reversed) == 1
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err.strip()) == (130, b"mejiro: error: interrupted")
     assert phone.reversed == {}

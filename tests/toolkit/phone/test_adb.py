@@ -35,6 +35,7 @@ def test_a_program_on_the_phone_tells_all(phone: Adbd) -> None:
     assert adb.present
     assert adb.shell("echo", "a b", "$HOME;'\"") == (0, "a b $HOME;'\"\n", "")
     assert adb.shell("sh", "-c", "echo out; echo err >&2; exit 3") == (3, "out\n", "err\n")
+    assert adb.shell("sh", "-c", "echo error: mine >&2; exit 1") == (1, "", "error: mine\n")
     assert adb.properties()["ro.product.model"] == "Pixel 8"
 
 

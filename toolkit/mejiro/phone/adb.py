@@ -21,6 +21,7 @@ TRANSFER_S = 600.0
 _COMPONENT = re.compile(r"[A-Za-z0-9_.]+/[A-Za-z0-9_.$]+")
 _PROPERTY = re.compile(r"\[([^\]\n]+)\]: \[([^\]\n]*)\]")
 _FAILURE = re.compile(r"Failure \[([A-Z0-9_]+)(?:: ?([^\]\n]*))?\]")
+_WENT_AWAY = re.compile(r"(?:adb|error): (?:device|no devices|closed|protocol fault|cannot conn)")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]+")
 
 # What adb says of a device that cannot be used -> what to do about it.
@@ -108,7 +109,7 @@ class Adb:
         """Run a program on the phone; its words reach it as they are."""
         done = self._call("shell", shlex.join(words), timeout_s=timeout_s)
         # adb itself fails with 1 as programs do, and tells only this way that it was adb.
-        if done.code and done.err.startswith(("adb: ", "error: ")):
+        if done.code and _WENT_AWAY.match(done.err):
             raise PhoneError(f"the phone {self.serial} went away: {_last(done)}")
         return done
 
