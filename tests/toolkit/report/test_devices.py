@@ -96,6 +96,8 @@ def test_what_is_not_told_is_none() -> None:
         (changed(backend={"engine": "x"}), "has no 'version'"),
         (changed(sustained={"windows": [3]}), "each an object"),
         (changed(artifact="a\nb"), "control characters"),
+        ({"kind": "browser", "error": "no camera"}, "it tells of a failure: no camera"),
+        (changed(verification={"passed": "yes"}), "'passed' must be bool"),
     ],
 )
 def test_what_is_no_report_is_refused_in_one_line(tmp_path: Path, value: Any, said: str) -> None:
@@ -122,7 +124,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from([*REPORT, "sustained"]), JSON)
+@given(st.sampled_from([*REPORT, "sustained", "verification", "error", "kind"]), JSON)
 def test_any_value_in_any_place_is_read_or_refused(name: str, value: Any) -> None:
     refusal = ""
     try:
@@ -138,6 +140,14 @@ def test_two_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None
         (tmp_path / folder / "bench.json").write_text(json.dumps(REPORT))
     paths = [tmp_path / "pi4" / "bench.json", tmp_path / "pi5" / "bench.json"]
     assert [report.name for report in read_reports(paths)] == ["pi4/bench", "pi5/bench"]
+
+
+def test_wrong_outputs_are_said() -> None:
+    wrong = parse_report(changed(verification={"passed": False}), "phone")
+    right = parse_report(changed(verification={"passed": True}), "kitchen")
+    assert (wrong.verified, right.verified) == (False, True)
+    assert parse_report(REPORT, "k").verified is None
+    assert differences([wrong, right]) == ["phone gave wrong outputs for the golden frames"]
 
 
 def test_what_makes_a_comparison_unfair_is_said() -> None:

@@ -26,7 +26,8 @@ class DeviceReport:
     `stages` are nanoseconds by stage and percentile. Of a sustained run the temperature and the
     power are the highest of its windows; `throttled` says whether anything held the clock down.
     `engine_only` marks a benchmark of the engine alone, which saw no frames: it has no `fps` and no
-    time from frame to label, perhaps no percentiles, and `infer_mean_ns`.
+    time from frame to label, perhaps no percentiles, and `infer_mean_ns`. `verified` says whether
+    golden frames that were replayed before the run came out right.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DeviceReport:
     verdict: str | None = None
     engine_only: bool = False
     infer_mean_ns: int | None = None
+    verified: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -71,6 +73,8 @@ def parse_report(value: Any, name: str) -> DeviceReport:
     fields = Fields(value, "the report")
     if isinstance(brought := fields.optional("report"), dict):
         value, fields = brought, Fields(brought, "the report")
+    if (failure := _text(fields, "error")) is not None:
+        raise SpecError(f"it tells of a failure: {failure}")
     device = Fields(fields.mapping("device"), "device")
     backend = Fields(fields.mapping("backend"), "backend")
     windows = _windows(fields.optional("sustained"))
@@ -101,6 +105,7 @@ def parse_report(value: Any, name: str) -> DeviceReport:
         verdict=_text(Fields(value.get("sustained") or {}, "sustained"), "verdict"),
         engine_only=engine_only,
         infer_mean_ns=_whole(Fields(stages["infer"], "infer"), "mean_ns") if engine_only else None,
+        verified=_verified(fields.optional("verification")),
     )
 
 
@@ -130,6 +135,11 @@ def differences(reports: Sequence[DeviceReport]) -> list[str]:
         f"{one.name} is of the engine alone, on {one.source or 'no frames'}"
         for one in reports
         if one.engine_only
+    ]
+    found += [
+        f"{one.name} gave wrong outputs for the golden frames"
+        for one in reports
+        if one.verified is False
     ]
     found += [f"{one.name} ran on a fallback: {one.fallback}" for one in reports if one.fallback]
     found += [f"{one.name} was held down while it was measured" for one in reports if one.throttled]
@@ -164,6 +174,10 @@ def _stages(value: dict[str, Any], *, engine_only: bool) -> dict[str, dict[str, 
     elif "frame_to_label" not in found or "p50_ns" not in found["frame_to_label"]:
         raise SpecError("the report has no times from frame to label")
     return found
+
+
+def _verified(told: Any) -> bool | None:
+    return None if told is None else Fields(told, "verification").flag("passed")
 
 
 def _windows(sustained: Any) -> list[dict[str, Any]]:

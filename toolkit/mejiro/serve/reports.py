@@ -43,19 +43,22 @@ class Refused(Exception):
 class Received:
     """Hold a report that came home: where it lies, and what it says.
 
-    `report` is None for a page that failed, and `error` says why; `verified` is None where the
-    page did not replay the golden frames.
+    `report` is None for a page that failed, and `error` says why.
     """
 
     path: Path
     report: DeviceReport | None = None
     error: str | None = None
-    verified: bool | None = None
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the golden frames came out right; None where they were not replayed."""
+        return None if self.report is None else self.report.verified
 
     @property
     def passed(self) -> bool:
         """Whether the page ran, and its golden frames came out right."""
-        return self.report is not None and self.verified is True
+        return self.verified is True
 
     def line(self) -> str:
         """Return what a person wants to know of it, in one line."""
@@ -94,7 +97,6 @@ def parse_received(body: bytes) -> tuple[dict[str, Any], DeviceReport | None]:
         if fields.optional("error") is not None:
             _error_of(value)
             return value, None
-        _verdict_of(value)
         report = parse_report(value, "report")
         if len(report.board) > MAX_BOARD_LETTERS:
             raise SpecError(f"the device's name is longer than {MAX_BOARD_LETTERS} letters")
@@ -114,11 +116,6 @@ def _error_of(value: dict[str, Any]) -> str:
     if len(text) > MAX_ERROR_LETTERS:
         raise SpecError(f"'error' is longer than {MAX_ERROR_LETTERS} letters")
     return text
-
-
-def _verdict_of(value: dict[str, Any]) -> bool | None:
-    told = value.get("verification")
-    return None if told is None else Fields(told, "verification").flag("passed")
 
 
 @dataclass
@@ -155,7 +152,7 @@ class ReportBox:
                 ) from None
         if report is None:
             return Received(path, error=_error_of(value))
-        return Received(path, replace(report, name=path.stem), verified=_verdict_of(value))
+        return Received(path, replace(report, name=path.stem))
 
     def _count(self) -> None:
         with self._lock:
