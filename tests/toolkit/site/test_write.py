@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import mejiro_targets
 from mejiro.cli import main
 from mejiro.errors import MejiroError, SiteError, UsageError
 from mejiro.model import Artifact
 from mejiro.site import SITE_NAME, SiteOptions, open_site, write_site
+from mejiro.site.description import read_site
 from mejiro_runtime.bundle import open_bundle
 from mejiro_runtime.golden import read_arrays
 
@@ -182,6 +185,37 @@ def test_a_list_that_is_wrong_is_refused(
     with pytest.raises(MejiroError, match=told) as caught:
         open_site(copied)
     assert "\n" not in str(caught.value)
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(1 << 70), 1 << 70),
+    st.floats(),
+    st.text(max_size=8),
+    st.just([]),
+    st.just({}),
+    st.just("../x"),
+)
+
+
+@given(data=st.data())
+def test_any_list_is_read_or_refused_in_one_line(tiny_site: Path, data: st.DataObject) -> None:
+    value = json.loads((tiny_site / SITE_NAME).read_text(encoding="utf-8"))
+    place: Any = value
+    while True:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if not (isinstance(place[key], dict | list) and place[key] and data.draw(st.booleans())):
+            break
+        place = place[key]
+    place[key] = data.draw(VALUES)
+    told = ""
+    try:
+        assert read_site(tiny_site, value).models
+    except MejiroError as error:
+        told = str(error)
+    assert "\n" not in told
 
 
 def test_the_command_writes_sites(

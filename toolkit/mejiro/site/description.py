@@ -105,7 +105,7 @@ def open_site(folder: Path) -> Site:
             f"{folder} has no {SITE_NAME}, so it is no site; "
             "write one with `mejiro bundle ARTIFACT --target android-web --out FOLDER`"
         )
-    site = _read(folder, read_json(path))
+    site = read_site(folder, read_json(path))
     found = set(_walk(folder)) - {SITE_NAME}
     if missing := sorted(set(site.files) - found):
         raise SiteError(f"the site {folder} lacks {', '.join(missing[:5])}; {_AGAIN}")
@@ -121,8 +121,11 @@ def open_site(folder: Path) -> Site:
     return site
 
 
-def _read(folder: Path, value: Any) -> Site:
-    """Read what site.json says; fields of later versions are passed over."""
+def read_site(folder: Path, value: Any) -> Site:
+    """Read what a site.json says of `folder`, and look at no file; later fields are passed over.
+
+    Raises SiteError or SpecError.
+    """
     fields = Fields(value, SITE_NAME)
     schema = fields.integer("schema")
     if schema != SITE_SCHEMA:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from mejiro.errors import SiteError
+from mejiro.errors import MejiroError, SiteError
 from mejiro_runtime.files import replacing
 
 MAX_MEMBER_BYTES = 64 << 20
@@ -221,6 +221,14 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Pack the .tgz files that the command line names into the project's own folder."""
     folder = resources.files("mejiro_targets") / "android" / "vendor"
-    pack([Path(name) for name in sys.argv[1:]], Path(str(folder)))
+    try:
+        pack([Path(name) for name in sys.argv[1:]], Path(str(folder)))
+    except (MejiroError, OSError) as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

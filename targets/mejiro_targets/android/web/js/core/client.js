@@ -53,7 +53,12 @@ export class Model {
     const start = performance.now();
     const { frame, transfer } = await handOver(source);
     const taken_ns = Math.round((performance.now() - start) * 1e6);
-    return this._ask({ kind: "run", frame, taken_ns, top, threshold }, { transfer });
+    try {
+      return await this._ask({ kind: "run", frame, taken_ns, top, threshold }, { transfer });
+    } finally {
+      // What did not change hands is ours to close; cameras stop when their frames are not.
+      for (const one of transfer) one.close();
+    }
   }
 
   /**
