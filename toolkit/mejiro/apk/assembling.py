@@ -15,7 +15,15 @@ import zipfile
 from pathlib import Path
 
 from mejiro.apk.icon import SIZES
-from mejiro.apk.template import ADAPTIVE_ICON, CODE, MANIFEST, MIN_SDK, RESOURCES, sources
+from mejiro.apk.template import (
+    ADAPTIVE_ICON,
+    CODE,
+    MANIFEST,
+    MIN_SDK,
+    RESOURCES,
+    default_icon,
+    sources,
+)
 from mejiro.errors import ApkError, MissingPackage
 
 SMALI = Path("/usr/share/java/smali.jar")
@@ -38,8 +46,7 @@ def assemble(source: Path, out: Path) -> None:
         _run(*smali, *files, "--output", code)
         shutil.copytree(source / "res", work / "res")
         for density in SIZES:  # a picture so that there is one; each package brings its own
-            (work / "res" / f"mipmap-{density}").mkdir()
-            shutil.copy(source / "icon.png", work / "res" / f"mipmap-{density}" / "picture.png")
+            _write(work / "res" / f"mipmap-{density}" / "picture.png", default_icon())
         package = work / "template.apk"
         aapt = ("aapt", "package", "--no-crunch", "--no-version-vectors", "-I", FRAMEWORK)
         _run(*aapt, "-M", source / MANIFEST, "-S", work / "res", "-F", package)

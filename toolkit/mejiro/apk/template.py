@@ -27,6 +27,8 @@ _COLOUR = struct.Struct("<HBBI")
 _PLACEHOLDER = _COLOUR.pack(8, 0, 0x1C, 0xFE010203)
 # The path of the site among the assets, which the code knows too.
 SITE = "assets/site"
+# Where a site has the icon that it is installed with.
+SITE_ICON = "icons/icon-512.png"
 
 _MAX_FILE_BYTES = 1 << 20
 _DEX = b"dex\n037\0"
@@ -44,8 +46,8 @@ def picture_name(density: str) -> str:
 
 
 def default_icon() -> bytes:
-    """Return the PNG of the icon of an app whose maker gives none."""
-    return (sources() / "icon.png").read_bytes()
+    """Return the PNG of the page's own icon."""
+    return (sources().parent / "web" / SITE_ICON).read_bytes()
 
 
 def read_template(folder: Path | None = None) -> dict[str, bytes]:

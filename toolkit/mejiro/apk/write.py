@@ -24,7 +24,6 @@ from mejiro_runtime.files import replacing
 
 # Half of what a zip file can hold, and more than any phone would load.
 MAX_SITE_BYTES = 1 << 30
-SITE_ICON = "icons/icon-512.png"
 # What an app has no use for: its files are there without a network, and no WebView is cross-origin
 # isolated, so that none runs more than one thread.
 LEFT_OUT = ("sw.js", "engine/litert/litert_wasm_threaded_internal.")
@@ -98,7 +97,7 @@ def open_apk(path: Path) -> Apk:
 
 
 def _icon_of(site: Path) -> bytes:
-    own = site / SITE_ICON
+    own = site / template.SITE_ICON
     return read_icon(own) if own.is_file() else template.default_icon()
 
 
