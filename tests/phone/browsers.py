@@ -41,7 +41,10 @@ def posting(report: Mapping[str, Any], seen: list[int] | None = None) -> Callabl
 
 
 class ChromiumOnPhone:
-    """Open what a phone is told to open in headless Chromium, for which localhost is the phone."""
+    """Open what a phone is told to open in headless Chromium, for which localhost is the phone.
+
+    As on a phone it keeps what it knows of a site from one time to the next.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +53,7 @@ class ChromiumOnPhone:
     def __call__(self, url: str) -> None:
         program = shutil.which("chromium")
         assert program is not None
-        profile = self._folder / f"profile-{len(self._processes)}"
+        self.close()
         words = [
             program,
             "--headless",
@@ -61,7 +64,7 @@ class ChromiumOnPhone:
             "--use-fake-device-for-media-stream",
             "--remote-debugging-port=0",
             f"--host-resolver-rules=MAP localhost {PHONE_ADDRESS}",
-            f"--user-data-dir={profile}",
+            f"--user-data-dir={self._folder / 'profile'}",
             url,
         ]
         with (self._folder / "chromium.log").open("ab") as log:
@@ -74,3 +77,4 @@ class ChromiumOnPhone:
                 process.wait(10)
             process.kill()
             process.wait(10)
+        self._processes.clear()

@@ -165,7 +165,8 @@ def test_an_adb_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         Adb("X").shell("echo", timeout_s=0.2)
 
 
-LISTED = """* daemon started successfully
+LISTED = """adb server version (41) doesn't match this client (39); killing...
+* daemon started successfully
 List of devices attached
 0A1B2C3D               device usb:1-2 product:shiba model:Pixel_8 device:shiba transport_id:1
 127.0.0.1:5555         offline transport_id:2
@@ -204,6 +205,6 @@ def test_a_phone_that_cannot_be_used_is_told_with_advice(serial: str, said: str)
 
 @given(st.text())
 def test_whatever_adb_prints_is_read(text: str) -> None:
-    for one in parse_devices(text):
+    for one in parse_devices(f"List of devices attached\n{text}"):
         assert one.serial
         assert one.state

@@ -106,18 +106,16 @@ def _deploy_page(path: Path, settings: dict[str, Any]) -> int:
         opened.open()
         shown.stage("waiting for the phone's report")
         received = opened.wait(settings["wait"])
-        _show(received, plan.to_json() | {"url": opened.url}, as_json=as_json)
-        if settings["keep"]:
-            shown.stage("serving until Ctrl-C")
-            _until_interrupted()
+        try:
+            _show(received, plan.to_json() | {"url": opened.url}, as_json=as_json)
+            if settings["keep"]:
+                shown.stage("serving until Ctrl-C")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            if not settings["keep"]:
+                raise
+            note("ended")
     return 0 if received.passed else 1
-
-
-def _until_interrupted() -> None:
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        note("ended")
 
 
 class _Later:

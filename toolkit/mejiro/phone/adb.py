@@ -171,10 +171,12 @@ def list_devices() -> list[Listed]:
 def parse_devices(text: str) -> list[Listed]:
     """Read what `adb devices -l` prints."""
     found = []
-    for line in text.splitlines():
+    # Before it adb may tell that it starts its server.
+    listed = text.partition("List of devices attached")[2]
+    for line in listed.splitlines():
         serial, _, rest = line.partition(" ") if "\t" not in line else line.partition("\t")
         rest = rest.strip()
-        if not serial or not rest or line.startswith(("List of devices", "*")):
+        if not serial or not rest:
             continue
         named = re.search(r"\bmodel:(\S+)", rest)
         state = "no permissions" if rest.startswith("no permissions") else rest.split()[0]
