@@ -141,13 +141,13 @@ def picture_live(open_phone: Callable[..., Any], out: Path) -> None:
     with open_phone(Phone(columns=(0.2, 0.85), scheme="dark", language="ja-JP")) as page:
         live(page)
         screens.append(sheet(page, "latency"))
-    put_together(screens, out / "android-live.png", 570)
+    put_together(screens, out / "android-live.png", 550)
 
 
 def picture_sideways(open_phone: Callable[..., Any], out: Path) -> None:
     """Show the page in landscape."""
     with open_phone(Phone(size=LANDSCAPE, scheme="dark")) as page:
-        put_together([live(page)], out / "android-landscape.png", 365)
+        put_together([live(page)], out / "android-landscape.png", 360)
 
 
 def picture_start(open_phone: Callable[..., Any], out: Path) -> None:

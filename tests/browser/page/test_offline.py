@@ -77,6 +77,17 @@ def test_only_the_engine_in_use_is_kept_and_no_call_of_the_host(open_page: OpenP
     assert opened.host.paths.count("/engine/simd.wasm") == 1
 
 
+def test_a_token_reaches_the_host(open_page: OpenPage) -> None:
+    opened = open_page(offline=True)
+    wait_until_kept_lazily(opened, version_of(opened))
+    opened.page.goto(f"{opened.host.url}?token=new")
+    opened.wait("ready")
+    assert opened.host.paths.count("/?token=new") == 1
+    opened.page.context.set_offline(True)
+    opened.page.goto(f"{opened.host.url}?token=old")
+    opened.wait("ready")
+
+
 def test_a_host_without_headers_is_isolated_by_the_service_worker(open_page: OpenPage) -> None:
     opened = open_page(isolated=False, offline=True)
     opened.until("window.crossOriginIsolated")

@@ -119,6 +119,12 @@ async function listed(cache) {
 
 async function answer(request, path) {
   const cache = await caches.open(CACHE);
+  if (new URL(request.url).searchParams.has("token")) {
+    // A host takes the token once, for a cookie; without the host, what is kept needs neither.
+    try {
+      return await fetch(request);
+    } catch { /* as without a token */ }
+  }
   const kept = await cache.match(SCOPE + path);
   if (kept) return isolated(kept);
   const site = await listed(cache);

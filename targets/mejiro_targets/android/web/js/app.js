@@ -38,6 +38,8 @@ export class App extends EventTarget {
     this.kind = "";
     this.file = null;
     this._device = null;
+    /** Whether a source is being opened: the browser may be asking the user. */
+    this.opening = false;
     this._attempt = 0;
     this._turn = Promise.resolve();
     this._opening = Promise.resolve();
@@ -151,8 +153,13 @@ export class App extends EventTarget {
     // One after the other: two cameras would fight for the one element that shows them.
     const opening = this._opening.then(() => this._openFor(kind, attempt));
     this._opening = opening;
+    this._setOpening(true);
     const source = await opening;
-    if (!source) return;
+    if (attempt !== this._attempt) {
+      source?.stop();
+      return;
+    }
+    this._setOpening(false);
     this.source = source;
     this.kind = kind;
     source.onLost = () => this.fail("lost");
@@ -162,6 +169,11 @@ export class App extends EventTarget {
     if (this.source !== source) return;
     if (allowed) this._begin();
     else this._drop();
+  }
+
+  _setOpening(opening) {
+    this.opening = opening;
+    this._tell("state");
   }
 
   /** Open a source; null if that failed, which is told, or is not wanted any more. */
@@ -225,6 +237,7 @@ export class App extends EventTarget {
   /** End the run and give the source back; the last picture stays. */
   stop() {
     this._attempt += 1;
+    this.opening = false;
     this.run?.stop();
     if (!this.source) return;
     this.stage.freeze();

@@ -266,7 +266,9 @@ async function main() {
     return;
   }
   const opening = app.open();
-  if (parameters.auto) measureByItself({ app, words, start: () => app.start(parameters.source ?? "camera", opening) });
+  // Nobody is there to choose a file.
+  const measured = parameters.source === "golden" ? "golden" : "camera";
+  if (parameters.auto) measureByItself({ app, words, start: () => app.start(measured, opening) });
   else startAsAsked(opening);
   if (await opening) await stayFresh(registration);
 }

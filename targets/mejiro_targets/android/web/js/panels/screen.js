@@ -36,8 +36,9 @@ export class Screen {
     const { _app: app, _words: words } = this;
     const { state } = app;
     if (state !== "error") this._problem = null;
-    find("state").dataset.kind = state;
-    setText(find("state"), words.of(`state_${state}`));
+    find("state").dataset.kind = app.opening ? "opening" : state;
+    setText(find("state"), words.of(app.opening ? "state_opening" : `state_${state}`));
+    find("start-camera").setAttribute("aria-busy", String(app.opening));
     const live = Boolean(app.source) || state === "running" || state === "stopped";
     const welcome = find("welcome");
     welcome.hidden = live && !this._doubt();

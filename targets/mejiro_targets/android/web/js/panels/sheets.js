@@ -18,7 +18,7 @@ export function prepareSheets(onChange) {
     sheet.hidden = !open;
     find(`open-${name}`).setAttribute("aria-expanded", String(open));
     if (open) sheet.focus({ preventScroll: true });
-    else if (inside) (opener?.checkVisibility() && opener !== document.body ? opener : find(`open-${name}`)).focus();
+    else if (inside) (opener?.checkVisibility?.() && opener !== document.body ? opener : find(`open-${name}`)).focus();
     onChange(name, open);
   };
   const toggle = (name) => {

@@ -28,6 +28,7 @@ export default {
   latency: "Latency",
   state_loading: "loading",
   state_ready: "ready",
+  state_opening: "opening",
   state_running: "live",
   state_stopped: "stopped",
   state_error: "stopped",

@@ -28,6 +28,7 @@ export default {
   latency: "レイテンシ",
   state_loading: "読み込み中",
   state_ready: "準備完了",
+  state_opening: "開いています",
   state_running: "ライブ",
   state_stopped: "停止中",
   state_error: "停止中",
