@@ -78,6 +78,24 @@ def test_the_camera_is_measured_and_its_report_comes_home(
     assert opened.page.evaluate("violations") == []
 
 
+def test_a_picture_is_seen_as_the_runtime_sees_it(
+    opened: Opened, photograph: Any, model_fixtures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "coffee.png"
+    cv2.imwrite(str(path), photograph)
+    opened.page.goto(opened.host.url)
+    opened.wait("ready")
+    opened.page.set_input_files("#file", path)
+    opened.wait("stopped")
+    seen = opened.until("mejiro.results")["top"]
+    bundle = open_bundle(model_fixtures / "bundle")
+    card = bundle.card(opened.page.evaluate("mejiro.model.card.file"))
+    with open_model(bundle.model_path(card), card, threads=1) as model:
+        result = model(Frame(photograph, PixelOrder.BGR, 0, captured_ns=0, capture_ns=0))
+    assert [one["name"] for one in seen] == [one.label.name for one in result.top][: len(seen)]
+    assert seen[0]["score"] == pytest.approx(result.top[0].score, abs=1e-5)
+
+
 def test_it_runs_without_a_network_and_keeps_one_engine(opened: Opened) -> None:
     page = opened.page
     page.goto(f"{opened.host.url}?source=golden")
