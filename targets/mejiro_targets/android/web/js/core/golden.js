@@ -31,8 +31,9 @@ export async function readGolden(base, entry) {
   return golden.frames.map(({ offset, height, width }, index) => {
     const length = height * width * 3;
     const made = golden.outputs[index];
+    const data = arrayAt(bytes, { offset, dtype: "uint8", length });
     return {
-      frame: { data: arrayAt(bytes, { offset, dtype: "uint8", length }), height, width, order: "bgr" },
+      frame: { data, height, width, order: "bgr" },
       input: arrayAt(bytes, {
         offset: golden.inputs[index].offset,
         dtype,
@@ -40,7 +41,7 @@ export async function readGolden(base, entry) {
       }),
       output: {
         shape: made.shape,
-        values: arrayAt(bytes, { offset: made.offset, dtype: made.dtype, length: product(made.shape) }),
+        values: arrayAt(bytes, { ...made, length: product(made.shape) }),
       },
     };
   });

@@ -117,7 +117,7 @@ function toLuma(rgb, out) {
   }
 }
 
-/** Hold what one specification needs again for each frame. The tensor is overwritten by the next. */
+/** Hold what one specification needs again for each frame; the next one overwrites the tensor. */
 export class Preprocessor {
   /** @param {InputSpec} spec */
   constructor(spec) {
@@ -181,7 +181,9 @@ export class Preprocessor {
     let from = channel;
     for (let y = 0; y < innerHeight; y += 1) {
       let to = first + ((top + y) * this.spec.width + left) * by;
-      for (let x = 0; x < innerWidth; x += 1, from += step, to += by) tensor[to] = table[small[from]];
+      for (let x = 0; x < innerWidth; x += 1, from += step, to += by) {
+        tensor[to] = table[small[from]];
+      }
     }
   }
 }

@@ -46,7 +46,7 @@ export class Memory {
 
   /** Begin a stream anew: every input of state stands for zero. */
   reset() {
-    this._tensors = this._inputs.map((input, place) => (place === this._picture ? null : zero(input)));
+    this._tensors = this._inputs.map((input) => zero(input));
   }
 
   /** Return the outputs for one picture, but those of state: they are given back later. */

@@ -70,7 +70,9 @@ export async function verify({ base, entry, info, preprocessor, memory, reader, 
       const { values, total } = gap;
       found.push({ ...told, stage: "infer", values, total, detail: "" });
     }
-    if (gap.answer) found.push({ ...told, stage: "label", values: 1, total: 1, detail: gap.answer });
+    if (gap.answer) {
+      found.push({ ...told, stage: "label", values: 1, total: 1, detail: gap.answer });
+    }
     onFrame(index + 1, golden.length);
   }
   memory.reset();

@@ -31,7 +31,8 @@ async function choose(request, relaxed) {
   const chosen = chooseThreads(request.threads, obstacle, request.allowFallback);
   let variant = relaxed ? "relaxed-simd" : "compat";
   if (chosen.threads > 1) variant = "threaded";
-  return { backend: "wasm", variant, threads: chosen.threads, fallback: fallback ?? chosen.fallback };
+  fallback ??= chosen.fallback;
+  return { backend: "wasm", variant, threads: chosen.threads, fallback };
 }
 
 async function obstacleToWebGpu(relaxed) {

@@ -42,7 +42,9 @@ export function chooseThreads(wanted, obstacle, allowFallback) {
     throw new SiteError("threads", `threads must be 1 to 16 or "auto", found ${wanted}`);
   }
   if (wanted === 1 || !obstacle) return { threads: wanted, fallback: null };
-  if (!allowFallback) throw new SiteError("threads", `${wanted} threads cannot be had: ${obstacle}`);
+  if (!allowFallback) {
+    throw new SiteError("threads", `${wanted} threads cannot be had: ${obstacle}`);
+  }
   return { threads: 1, fallback: `one thread: ${obstacle}` };
 }
 

@@ -23,7 +23,7 @@ export class ClassReader {
       );
     }
     if (!scores.every(Number.isFinite)) {
-      throw new SiteError("model", "the model's output is not finite; its file or engine is broken");
+      throw new SiteError("model", "the model's output is not finite; its file is broken");
     }
     return this._spec.scores === "logits" ? softmax(scores) : scores;
   }

@@ -1,4 +1,4 @@
-/** Read a detector's outputs: decode its head, keep the best of boxes that overlap, map them back. */
+/** Read a detector: decode its head, keep the best of boxes that overlap, map them back. */
 
 import { SiteError } from "../errors.js";
 import { toFrame } from "../placement.js";
@@ -105,7 +105,8 @@ function findRoles(file, head, outputs) {
     const pair = classesAndScores(flat.map(nameOf), flat);
     if (pair) return [boxes[0], ...pair, one[0]];
   }
-  throw new SiteError("model", `${file} does not tell ${ROLES[head].join(", ")} apart; adopt it with --roles`);
+  const roles = ROLES[head].join(", ");
+  throw new SiteError("model", `${file} does not tell ${roles} apart; adopt it with --roles`);
 }
 
 /** Return which of two places holds classes and which scores, or null if names do not tell. */
@@ -117,6 +118,7 @@ function classesAndScores(names, flat) {
       return order === 0 ? [first, other] : [other, first];
     }
   }
-  const ends = Object.fromEntries(names.map((name, at) => [name.split("postprocess").at(-1), flat[at]]));
+  const endOf = (name) => name.split("postprocess").at(-1);
+  const ends = Object.fromEntries(names.map((name, at) => [endOf(name), flat[at]]));
   return ":1" in ends && ":2" in ends ? [ends[":1"], ends[":2"]] : null;
 }

@@ -33,7 +33,7 @@ export function sigmoid32(x) {
   return fround((x >= 0 ? 1 : small) / fround(1 + small));
 }
 
-/** Return the place of the first of the largest values; a NaN counts as the largest, as in numpy. */
+/** Return the place of the first of the largest values; as in numpy, a NaN is larger than all. */
 export function argmax(values, from = 0, to = values.length) {
   let best = from;
   for (let at = from; at < to; at += 1) {

@@ -24,7 +24,7 @@ export class MaskReader {
   _classes(raw) {
     if (this._indices) return this._checked(raw);
     if (raw instanceof Float32Array && !raw.every(Number.isFinite)) {
-      throw new SiteError("model", "the model gives scores that are not finite; its file is broken");
+      throw new SiteError("model", "the model's scores are not finite; its file is broken");
     }
     if (this._axis === null) return Uint8Array.from(raw, (score) => Number(score > this._limit));
     return this._axis === 3 ? this._bestOfRows(raw) : this._bestOfPlanes(raw);
