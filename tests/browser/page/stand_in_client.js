@@ -19,7 +19,11 @@ class Model {
       const height = source.videoHeight ?? source.height;
       const { task } = this.card.output;
       const timing = {
-        capture_ns: 1e5, preprocess_ns: 4e5, infer_ns: 5e6, postprocess_ns: 6e4, frame_to_label_ns: 546e4,
+        capture_ns: 1e5,
+        preprocess_ns: 4e5,
+        infer_ns: 5e6,
+        postprocess_ns: 6e4,
+        frame_to_label_ns: 546e4,
       };
       const result = { width, height, task, top: [], boxes: null, mask: null, timing };
       if (task === "detection") result.boxes = this._plan.boxes;
@@ -31,13 +35,19 @@ class Model {
 
   _mask(width, height) {
     const { classes, shares } = this._plan.mask;
-    return { ...classes, classes: Uint8Array.from(classes.classes), box: [0, 0, width, height], shares };
+    return {
+      ...classes,
+      classes: Uint8Array.from(classes.classes),
+      box: [0, 0, width, height],
+      shares,
+    };
   }
 
   async verify({ onFrame }) {
     return this._alone(async () => {
       for (let done = 0; done <= this._frames; done += 1) onFrame(done, this._frames);
       window.verifications = (window.verifications ?? 0) + 1;
+      if (this._plan.verify_error) throw new Error(this._plan.verify_error);
       return this._plan.verification;
     });
   }
@@ -75,9 +85,16 @@ export async function openModel({ site, index, backend, threads, allowFallback, 
     fallback = "this browser has no WebGPU";
   }
   const info = {
-    engine: "stand-in", version: "1.0", backend: fallback ? "wasm" : backend, variant: "simd",
-    threads: threads === "auto" ? 1 : threads, isolated: window.crossOriginIsolated,
-    load_ns: 20e6, first_infer_ns: 9e6, requested: backend, fallback,
+    engine: "stand-in",
+    version: "1.0",
+    backend: fallback ? "wasm" : backend,
+    variant: "simd",
+    threads: threads === "auto" ? 1 : threads,
+    isolated: window.crossOriginIsolated,
+    load_ns: 20e6,
+    first_infer_ns: 9e6,
+    requested: backend,
+    fallback,
   };
   return new Model(entry, plan, info);
 }

@@ -252,6 +252,12 @@ def test_a_model_that_cannot_be_opened_says_why(open_page: OpenPage) -> None:
     assert opened.page.is_disabled("#start-camera")
 
 
+def test_a_verification_that_breaks_says_why(open_page: OpenPage) -> None:
+    opened = open_page(state="error", verify_error="golden.bin is damaged")
+    assert opened.text("#problem").startswith("The model could not be verified: golden.bin is")
+    assert opened.page.is_disabled("#start-camera")
+
+
 def test_a_model_that_fails_while_it_runs_says_why(open_page: OpenPage) -> None:
     opened = open_page("?source=golden", state="error", run_error="out of memory")
     assert opened.text("#problem").startswith("The model failed: out of memory.")

@@ -25,7 +25,8 @@ self.addEventListener("message", (event) => {
 /** Return what a request asks of this site; null if it is none of ours. */
 function pathOf(request) {
   const url = new URL(request.url);
-  if (request.method !== "GET" || !url.href.startsWith(SCOPE) || url.searchParams.has("fresh")) return null;
+  if (request.method !== "GET" || !url.href.startsWith(SCOPE) || url.searchParams.has("fresh"))
+    return null;
   const path = decodeURIComponent(url.href.split(/[?#]/)[0].slice(SCOPE.length));
   return path.startsWith("api/") || path === "sw.js" ? null : path || "index.html";
 }
@@ -52,7 +53,9 @@ async function present() {
     const cache = await caches.open(name);
     const list = await cache.match(`${SCOPE}site.json`);
     if (list) {
-      const held = (await cache.keys()).map(({ url }) => decodeURIComponent(url.slice(SCOPE.length)));
+      const held = (await cache.keys()).map(({ url }) =>
+        decodeURIComponent(url.slice(SCOPE.length)),
+      );
       return { cache, files: (await list.json()).files, held: new Set(held) };
     }
   }
@@ -81,7 +84,7 @@ async function inTurns(paths, act) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** Put a file into the cache, from the old version where it is the same; throws if it is not whole. */
+/** Put a file into the cache, from the old version if it is the same; throws if it is damaged. */
 async function keep({ cache, site, path, old = null }) {
   const { sha256 } = site.files[path];
   if (old?.files[path]?.sha256 === sha256) {
@@ -123,7 +126,9 @@ async function answer(request, path) {
     // A host takes the token once, for a cookie; without the host, what is kept needs neither.
     try {
       return await fetch(request);
-    } catch { /* as without a token */ }
+    } catch {
+      /* as without a token */
+    }
   }
   const kept = await cache.match(SCOPE + path);
   if (kept) return isolated(kept);
@@ -146,7 +151,11 @@ function isolated(response) {
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
   headers.set("X-Content-Type-Options", "nosniff");
-  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+  return new Response(response.body, {
+    status: response.status,
+    statusText: response.statusText,
+    headers,
+  });
 }
 
 /** Fetch what is missing of what every device needs, and tell whether all is there. */
@@ -155,10 +164,14 @@ async function complete(port) {
   try {
     const cache = await caches.open(CACHE);
     const site = await listed(cache);
-    const held = new Set((await cache.keys()).map(({ url }) => decodeURIComponent(url.slice(SCOPE.length))));
+    const held = new Set(
+      (await cache.keys()).map(({ url }) => decodeURIComponent(url.slice(SCOPE.length))),
+    );
     const missing = wanted(site, { held }).filter((path) => !held.has(path));
     await inTurns(missing, (path) => keep({ cache, site, path }));
     whole = LAZY.every((start) => [...held].some((path) => path.startsWith(start)));
-  } catch { /* the next visit tries again */ }
+  } catch {
+    /* the next visit tries again */
+  }
   port.postMessage({ whole });
 }

@@ -21,7 +21,8 @@ const AUTO_WARMUP = 10;
 export class App extends EventTarget {
   /**
    * @param {{settings: import("./memory.js").Settings,
-   *   parameters: import("./parameters.js").Parameters, stage: import("./draw/stage.js").Stage}} parts
+   *   parameters: import("./parameters.js").Parameters,
+   *   stage: import("./draw/stage.js").Stage}} parts
    */
   constructor({ settings, parameters, stage }) {
     super();
@@ -124,7 +125,7 @@ export class App extends EventTarget {
       rememberVerification(this.site, model, found);
       this._verified(found);
     } catch (error) {
-      this.fail("model", { reason: error.message });
+      this.fail("verify", { reason: error.message });
     }
   }
 
@@ -217,8 +218,12 @@ export class App extends EventTarget {
     this.telemetry.reset();
     this.setState("running");
     run.go().then(
-      () => { if (this.run === run && this.running) this.setState("stopped"); },
-      (error) => { if (this.run === run && this.running) this.fail("run", { reason: error.message }); },
+      () => {
+        if (this.run === run && this.running) this.setState("stopped");
+      },
+      (error) => {
+        if (this.run === run && this.running) this.fail("run", { reason: error.message });
+      },
     );
   }
 
@@ -268,14 +273,18 @@ export class App extends EventTarget {
    */
   readTelemetry(options) {
     const { model } = this;
-    return this.telemetry.read(async () => (model ? this.ask(() => model.memory()) : null), options);
+    return this.telemetry.read(
+      async () => (model ? this.ask(() => model.memory()) : null),
+      options,
+    );
   }
 
   /** Return the report of the present or last run; null before its first frame. */
   report() {
     if (!this.run?.recorder.count || !this.model) return null;
     const verification = this.verification && { ...this.verification };
-    if (verification && !verification.passed) verification.accepted_by_user = this._accepted !== null;
+    if (verification && !verification.passed)
+      verification.accepted_by_user = this._accepted !== null;
     return makeReport({
       site: this.site,
       model: this.model,

@@ -17,9 +17,13 @@ export class Awake {
     if (this._lock || !navigator.wakeLock || document.hidden) return;
     try {
       const lock = await navigator.wakeLock.request("screen");
-      lock.addEventListener("release", () => { if (this._lock === lock) this._lock = null; });
+      lock.addEventListener("release", () => {
+        if (this._lock === lock) this._lock = null;
+      });
       if (this._wanted) this._lock = lock;
       else await lock.release();
-    } catch { /* a low battery forbids it; the screen then goes off as it always does */ }
+    } catch {
+      /* a low battery forbids it; the screen then goes off as it always does */
+    }
   }
 }

@@ -1,11 +1,13 @@
-/** Tell what the browser says of the device it runs on, for reports; nothing that names a person. */
+/** Tell what the browser says of its device, for reports; nothing that names a person. */
 
 /**
  * @returns {Promise<object>} `board` is the phone's model where the browser tells it
  */
 export async function describeDevice() {
   const hints = await highEntropy();
-  const platform = [hints.platform ?? navigator.platform, hints.platformVersion].filter(Boolean).join(" ");
+  const platform = [hints.platform ?? navigator.platform, hints.platformVersion]
+    .filter(Boolean)
+    .join(" ");
   return {
     board: hints.model || platform || "unknown device",
     platform,
@@ -18,7 +20,11 @@ export async function describeDevice() {
 
 async function highEntropy() {
   try {
-    return await navigator.userAgentData.getHighEntropyValues(["model", "platform", "platformVersion"]);
+    return await navigator.userAgentData.getHighEntropyValues([
+      "model",
+      "platform",
+      "platformVersion",
+    ]);
   } catch {
     return {};
   }

@@ -43,15 +43,20 @@ export function pair(name, value, unit = "") {
  * @param {string} chosen
  */
 export function fillSelect(select, options, chosen) {
-  const same = select.options.length === options.length && options.every(
-    ([value, text], place) => select.options[place].value === value && select.options[place].text === text,
-  );
+  const same =
+    select.options.length === options.length &&
+    options.every(
+      ([value, text], place) =>
+        select.options[place].value === value && select.options[place].text === text,
+    );
   if (!same) {
-    select.replaceChildren(...options.map(([value, text]) => {
-      const option = make("option", text);
-      option.value = value;
-      return option;
-    }));
+    select.replaceChildren(
+      ...options.map(([value, text]) => {
+        const option = make("option", text);
+        option.value = value;
+        return option;
+      }),
+    );
   }
-  select.value = options.some(([value]) => value === chosen) ? chosen : options[0]?.[0] ?? "";
+  select.value = options.some(([value]) => value === chosen) ? chosen : (options[0]?.[0] ?? "");
 }

@@ -26,7 +26,8 @@ export async function sendReport(base, report) {
     body: JSON.stringify(report),
   });
   const said = await answer.json().catch(() => ({}));
-  if (answer.status !== 201) throw new Error(said.error ?? `${answer.status} ${answer.statusText}`.trim());
+  if (answer.status !== 201)
+    throw new Error(said.error ?? `${answer.status} ${answer.statusText}`.trim());
   return said.saved;
 }
 
@@ -44,8 +45,10 @@ export async function shareReport(report) {
   const text = textOf(report);
   const name = `mejiro-${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.json`;
   // Browsers share text files, and some no JSON.
-  const files = [new File([text], name, { type: "application/json" }),
-    new File([text], `${name}.txt`, { type: "text/plain" })];
+  const files = [
+    new File([text], name, { type: "application/json" }),
+    new File([text], `${name}.txt`, { type: "text/plain" }),
+  ];
   const file = files.find((one) => navigator.canShare?.({ files: [one] }));
   if (file) {
     try {

@@ -28,7 +28,9 @@ export function recall(name) {
 export function remember(name, value) {
   try {
     localStorage.setItem(PREFIX + name, JSON.stringify(value));
-  } catch { /* this visit still has it */ }
+  } catch {
+    /* this visit still has it */
+  }
 }
 
 /** Hold the settings; each change is kept. */

@@ -33,7 +33,9 @@ function controlled(registration) {
   return new Promise((resolve) => {
     navigator.serviceWorker.addEventListener("controllerchange", resolve, { once: true });
     const worker = registration.installing ?? registration.waiting;
-    worker?.addEventListener("statechange", () => { if (worker.state === "redundant") resolve(); });
+    worker?.addEventListener("statechange", () => {
+      if (worker.state === "redundant") resolve();
+    });
     setTimeout(resolve, CONTROL_MS);
   });
 }
@@ -70,7 +72,7 @@ export function keepWhole() {
  * Look whether the host has another version, and fetch it beside the present one.
  * @param {object} site
  * @param {ServiceWorkerRegistration} registration
- * @returns {Promise<(() => void)|null>} loads the new version, which is whole; null if there is none
+ * @returns {Promise<(() => void)|null>} loads the new version, which is whole; null without one
  */
 export async function findUpdate(site, registration) {
   let version;
@@ -107,6 +109,8 @@ function installed(registration) {
 }
 
 function activate(worker) {
-  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), {
+    once: true,
+  });
   worker.postMessage({ kind: "activate" });
 }

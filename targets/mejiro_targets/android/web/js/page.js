@@ -24,7 +24,9 @@ const TELEMETRY_MS = 5000;
 
 const parameters = readParameters(location.search);
 const settings = new Settings();
-const words = new Words(chooseLanguage([parameters.lang, settings.get("language"), ...(navigator.languages ?? [])]));
+const words = new Words(
+  chooseLanguage([parameters.lang, settings.get("language"), ...(navigator.languages ?? [])]),
+);
 const stage = new Stage({ video: find("video"), still: find("still"), overlay: find("overlay") });
 const app = new App({ settings, parameters, stage });
 const answers = new Answers(words);
@@ -93,7 +95,9 @@ async function restart() {
 
 function showNextCamera() {
   const camera = app.source?.kind === "camera";
-  listCameras().then((cameras) => { find("next-camera").hidden = !camera || cameras.length < 2; });
+  listCameras().then((cameras) => {
+    find("next-camera").hidden = !camera || cameras.length < 2;
+  });
 }
 
 async function nextCamera() {
@@ -118,8 +122,12 @@ function listenToApp() {
   });
   setInterval(showFigures, REFRESH_MS);
   navigator.mediaDevices?.addEventListener("devicechange", refresh);
-  setInterval(() => { if (app.running && !document.hidden) app.readTelemetry(); }, TELEMETRY_MS);
-  app.addEventListener("source", () => { if (app.source && app.model) app.readTelemetry(); });
+  setInterval(() => {
+    if (app.running && !document.hidden) app.readTelemetry();
+  }, TELEMETRY_MS);
+  app.addEventListener("source", () => {
+    if (app.source && app.model) app.readTelemetry();
+  });
 }
 
 function listenToUser() {
@@ -140,14 +148,20 @@ function listenToUser() {
     target.value = ""; // the same file may be chosen again
   });
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select")) return;
+    const elsewhere = event.target.closest?.("input, select") || find("controls").hidden;
+    if (elsewhere || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
-    if (key === "p" && !find("controls").hidden) toggle();
-    if (key === "l" && !find("controls").hidden) sheets.toggle("latency");
+    if (key === "p") toggle();
+    if (key === "l") sheets.toggle("latency");
   });
+}
+
+function listenToChoices() {
   listenToSettings({
     settings,
-    onCamera: () => { if (app.source?.kind === "camera") app.start("camera"); },
+    onCamera: () => {
+      if (app.source?.kind === "camera") app.start("camera");
+    },
     onModel: () => {
       // What the address asked for has been overruled.
       Object.assign(parameters, { backend: null, threads: null });
@@ -178,7 +192,9 @@ function listenToDrops() {
     event.preventDefault();
     find("drop").hidden = false;
   });
-  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) find("drop").hidden = true; });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) find("drop").hidden = true;
+  });
   document.addEventListener("drop", (event) => {
     if (!files(event)) return;
     event.preventDefault();
@@ -238,7 +254,8 @@ async function stayFresh(registration) {
 
 async function startAsAsked(opening) {
   const { source } = parameters;
-  const kind = source ?? (settings.get("source") === "camera" && (await cameraAllowed()) ? "camera" : null);
+  const kind =
+    source ?? (settings.get("source") === "camera" && (await cameraAllowed()) ? "camera" : null);
   if (kind === "camera" || kind === "golden") await app.start(kind, opening);
 }
 
@@ -247,6 +264,7 @@ async function main() {
   stage.markRegion = settings.get("region");
   listenToApp();
   listenToUser();
+  listenToChoices();
   listenToDrops();
   listenToVisibility();
   listenToInstall();
@@ -275,11 +293,21 @@ async function main() {
 
 // For a look from the developer's tools, and for tests; nothing here changes the page.
 window.mejiro = Object.freeze({
-  get site() { return app.site; },
-  get model() { return app.model; },
-  get results() { return app.results; },
-  get verification() { return app.verification; },
-  get dropped() { return app.run?.dropped ?? {}; },
+  get site() {
+    return app.site;
+  },
+  get model() {
+    return app.model;
+  },
+  get results() {
+    return app.results;
+  },
+  get verification() {
+    return app.verification;
+  },
+  get dropped() {
+    return app.run?.dropped ?? {};
+  },
   report: () => app.report(),
 });
 

@@ -23,8 +23,14 @@ export async function loadSite() {
 export function seenRegion(input, width, height) {
   if (input.resize !== "crop") return [0, 0, width, height];
   const fraction = input.crop_fraction ?? 1;
-  const across = Math.max(1, Math.floor(Math.min(width, (height * input.width) / input.height) * fraction));
-  const down = Math.max(1, Math.floor(Math.min(height, (width * input.height) / input.width) * fraction));
+  const across = Math.max(
+    1,
+    Math.floor(Math.min(width, (height * input.width) / input.height) * fraction),
+  );
+  const down = Math.max(
+    1,
+    Math.floor(Math.min(height, (width * input.height) / input.width) * fraction),
+  );
   const left = Math.floor((width - across) / 2);
   const top = Math.floor((height - down) / 2);
   return [left, top, left + across, top + down];

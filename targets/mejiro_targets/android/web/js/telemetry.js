@@ -31,7 +31,9 @@ export class Telemetry {
   async read(engineMemory, { thorough = false } = {}) {
     this._measure(thorough);
     const [engine, battery] = await Promise.all([
-      patient(engineMemory()), patient(batteryNow()), thorough && patient(this._measuring),
+      patient(engineMemory()),
+      patient(batteryNow()),
+      thorough && patient(this._measuring),
     ]);
     const heap = performance.memory?.usedJSHeapSize;
     if (engine) this._values.engine_memory_bytes = engine;
@@ -47,10 +49,17 @@ export class Telemetry {
     if (!window.crossOriginIsolated || !performance.measureUserAgentSpecificMemory) return;
     if (this._measuring || (!now && performance.now() - this._asked < MEASURE_EVERY_MS)) return;
     this._asked = performance.now();
-    this._measuring = performance.measureUserAgentSpecificMemory().then(
-      ({ bytes }) => { this._measured = bytes; },
-      () => {},
-    ).finally(() => { this._measuring = null; });
+    this._measuring = performance
+      .measureUserAgentSpecificMemory()
+      .then(
+        ({ bytes }) => {
+          this._measured = bytes;
+        },
+        () => {},
+      )
+      .finally(() => {
+        this._measuring = null;
+      });
   }
 }
 
@@ -63,7 +72,9 @@ async function batteryNow() {
 /** Resolve to null where an answer does not come or cannot. */
 async function patient(asked) {
   let timer;
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, PATIENCE_MS, null); });
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, null);
+  });
   try {
     return await Promise.race([asked, late]);
   } catch {

@@ -6,7 +6,15 @@ const KEPT = 8;
 
 function keyOf(site, model) {
   const { info, card } = model;
-  return [site.version, card.sha256, info.engine, info.version, info.backend, info.variant, navigator.userAgent].join("|");
+  return [
+    site.version,
+    card.sha256,
+    info.engine,
+    info.version,
+    info.backend,
+    info.variant,
+    navigator.userAgent,
+  ].join("|");
 }
 
 /**

@@ -27,12 +27,9 @@ export class Words {
    */
   of(name, values = {}) {
     const text = LANGUAGES[this.language][name] ?? english[name] ?? name;
-    return text.replace(/\{(\w+)\}/g, (whole, key) => (key in values ? String(values[key]) : whole));
-  }
-
-  /** Whether there is a text called `name`. */
-  has(name) {
-    return Object.hasOwn(english, name);
+    return text.replace(/\{(\w+)\}/g, (whole, key) =>
+      key in values ? String(values[key]) : whole,
+    );
   }
 
   /**

@@ -17,8 +17,12 @@ export function colourOf(index) {
   const falls = VALUE * (1 - SATURATION * part);
   const rises = VALUE * (1 - SATURATION * (1 - part));
   const channels = [
-    [VALUE, rises, low], [falls, VALUE, low], [low, VALUE, rises],
-    [low, falls, VALUE], [rises, low, VALUE], [VALUE, low, falls],
+    [VALUE, rises, low],
+    [falls, VALUE, low],
+    [low, VALUE, rises],
+    [low, falls, VALUE],
+    [rises, low, VALUE],
+    [VALUE, low, falls],
   ][sector % 6];
   return channels.map((channel) => Math.round(255 * channel));
 }

@@ -20,9 +20,14 @@ export function fitFrame(view, frame, region, pads) {
   const [left, top, right, bottom] = region;
   const whole = Math.min(view.width / (right - left), view.height / (bottom - top));
   const scale = Math.max(contain, Math.min(cover, whole));
-  const along = (length, size, [from, to], [before, after]) => placeOf({
-    length, size: size * scale, from: from * scale, to: to * scale, middle: (before + length - after) / 2,
-  });
+  const along = (length, size, [from, to], [before, after]) =>
+    placeOf({
+      length,
+      size: size * scale,
+      from: from * scale,
+      to: to * scale,
+      middle: (before + length - after) / 2,
+    });
   return {
     scale,
     x: along(view.width, frame.width, [left, right], [pads.left, pads.right]),

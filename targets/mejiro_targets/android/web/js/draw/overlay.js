@@ -89,7 +89,10 @@ export class Overlay {
     const at = placed(fit, found.box);
     pen.lineJoin = "round";
     // A dark rim keeps the line visible on any ground.
-    for (const [style, wide] of [["rgb(0 0 0 / 55%)", 5], [css(colour), 3]]) {
+    for (const [style, wide] of [
+      ["rgb(0 0 0 / 55%)", 5],
+      [css(colour), 3],
+    ]) {
       pen.strokeStyle = style;
       pen.lineWidth = wide;
       pen.beginPath();
@@ -102,7 +105,8 @@ export class Overlay {
   _drawChip(text, at, colour) {
     const pen = this._pen;
     pen.font = FONT;
-    const width = Math.min(pen.measureText(text).width, this._size.width - 2 * CHIP_PAD - 4) + 2 * CHIP_PAD;
+    const width =
+      Math.min(pen.measureText(text).width, this._size.width - 2 * CHIP_PAD - 4) + 2 * CHIP_PAD;
     const x = Math.max(2, Math.min(at.x - 1, this._size.width - width - 2));
     const above = at.y - CHIP_HEIGHT;
     const y = above >= 2 ? above : Math.max(2, at.y);
@@ -121,13 +125,18 @@ export class Overlay {
     const inset = 3;
     const long = Math.min(CORNER, width / 4, height / 4);
     pen.lineCap = "round";
-    for (const [style, wide] of [["rgb(0 0 0 / 45%)", 5], ["rgb(255 255 255 / 90%)", 2.5]]) {
+    for (const [style, wide] of [
+      ["rgb(0 0 0 / 45%)", 5],
+      ["rgb(255 255 255 / 90%)", 2.5],
+    ]) {
       pen.strokeStyle = style;
       pen.lineWidth = wide;
       pen.beginPath();
       for (const [cx, cy, sx, sy] of [
-        [x + inset, y + inset, 1, 1], [x + width - inset, y + inset, -1, 1],
-        [x + inset, y + height - inset, 1, -1], [x + width - inset, y + height - inset, -1, -1],
+        [x + inset, y + inset, 1, 1],
+        [x + width - inset, y + inset, -1, 1],
+        [x + inset, y + height - inset, 1, -1],
+        [x + width - inset, y + height - inset, -1, -1],
       ]) {
         pen.moveTo(cx + sx * long, cy);
         pen.lineTo(cx, cy);

@@ -10,7 +10,10 @@ const LANDSCAPE = { top: 0, right: 96, bottom: 0, left: 0 };
 
 /** Hold the view's elements; one of `video` and `still` shows. */
 export class Stage {
-  /** @param {{video: HTMLVideoElement, still: HTMLCanvasElement, overlay: HTMLCanvasElement}} elements */
+  /**
+   * @param {{video: HTMLVideoElement, still: HTMLCanvasElement,
+   *   overlay: HTMLCanvasElement}} elements
+   */
   constructor({ video, still, overlay }) {
     this.video = video;
     this.still = still;

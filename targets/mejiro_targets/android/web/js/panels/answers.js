@@ -22,7 +22,9 @@ export function rowsOf(result, top) {
       .map(({ name, share, index }) => ({ name, score: share, text: percent(share), index }));
   }
   if (result.boxes) return groups(result.boxes).slice(0, top);
-  return result.top.slice(0, top).map(({ name, score }) => ({ name, score, text: percent(score), index: null }));
+  return result.top
+    .slice(0, top)
+    .map(({ name, score }) => ({ name, score, text: percent(score), index: null }));
 }
 
 /** Several boxes of one class are one row, with their number and the best score. */

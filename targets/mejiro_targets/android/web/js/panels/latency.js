@@ -31,7 +31,9 @@ function newest(recorder) {
   const found = Object.entries(recorder.durations).map(([stage, values]) => {
     const end = recorder.count % values.length || values.length;
     const start = Math.max(0, end - NEWEST);
-    const wrapped = values.subarray(values.length - Math.min(NEWEST - (end - start), values.length - end));
+    const wrapped = values.subarray(
+      values.length - Math.min(NEWEST - (end - start), values.length - end),
+    );
     return [stage, distributionOf([...wrapped, ...values.subarray(start, end)])];
   });
   return Object.fromEntries(found);
@@ -39,20 +41,28 @@ function newest(recorder) {
 
 /** Write the button that opens the sheet: what a frame takes, and how many there are. */
 export function showChip(run, words) {
-  const last = [...(run?.recent ?? [])].map((timing) => timing.frame_to_label_ns).sort((a, b) => a - b);
+  const last = [...(run?.recent ?? [])]
+    .map((timing) => timing.frame_to_label_ns)
+    .sort((a, b) => a - b);
   const rate = run?.recentRate;
-  setText(find("chip-ms"), last.length ? `${ms(last[Math.ceil(last.length / 2) - 1])} ms` : "– ms");
-  setText(find("chip-fps"), rate && run.source.live ? `${rate.toFixed(1)} ${words.of("perSecond")}` : "");
+  const median = last[Math.ceil(last.length / 2) - 1];
+  setText(find("chip-ms"), last.length ? `${ms(median)} ms` : "– ms");
+  setText(
+    find("chip-fps"),
+    rate && run.source.live ? `${rate.toFixed(1)} ${words.of("perSecond")}` : "",
+  );
 }
 
 function showTiles({ run, stages, telemetry }, words) {
   const tiles = [];
   const rate = run?.recentRate;
   if (rate) tiles.push(pair(words.of("frames"), rate.toFixed(1), words.of("perSecond")));
-  if (stages.frame_to_label) tiles.push(pair(words.of("frameToLabel"), ms(stages.frame_to_label.p50_ns), "ms, p50"));
+  if (stages.frame_to_label)
+    tiles.push(pair(words.of("frameToLabel"), ms(stages.frame_to_label.p50_ns), "ms, p50"));
   if (stages.age) tiles.push(pair(words.of("age"), ms(stages.age.p99_ns), "ms, p99"));
   if (run) tiles.push(droppedTile(run, words));
-  if (telemetry.memory_bytes) tiles.push(pair(words.of("memory"), megabytes(telemetry.memory_bytes), "MB"));
+  if (telemetry.memory_bytes)
+    tiles.push(pair(words.of("memory"), megabytes(telemetry.memory_bytes), "MB"));
   if (telemetry.battery_percent !== undefined) {
     const unit = telemetry.battery_charging ? words.of("charging") : "%";
     tiles.push(pair(words.of("battery"), String(telemetry.battery_percent), unit));
@@ -75,13 +85,15 @@ function showStages(stages, words) {
     return row;
   });
   find("stages").replaceChildren(...(rows.length ? rows : [emptyRow(words)]));
-  find("legend").replaceChildren(...STACKED.filter((stage) => stages[stage]).map((stage) => {
-    const item = make("li");
-    const key = make("i");
-    key.dataset.stage = stage;
-    item.append(key, words.of(`stage_${stage}`));
-    return item;
-  }));
+  find("legend").replaceChildren(
+    ...STACKED.filter((stage) => stages[stage]).map((stage) => {
+      const item = make("li");
+      const key = make("i");
+      key.dataset.stage = stage;
+      item.append(key, words.of(`stage_${stage}`));
+      return item;
+    }),
+  );
 }
 
 function emptyRow(words) {
@@ -93,8 +105,8 @@ function emptyRow(words) {
 }
 
 function showDropped(run, words) {
-  const rows = Object.entries(run?.dropped ?? {}).map(
-    ([cause, count]) => pair(words.of(CAUSES[cause] ?? cause), counted(count)),
+  const rows = Object.entries(run?.dropped ?? {}).map(([cause, count]) =>
+    pair(words.of(CAUSES[cause] ?? cause), counted(count)),
   );
   find("dropped").replaceChildren(...(rows.length ? rows : [pair(words.of("none"), "0")]));
 }

@@ -6,10 +6,9 @@ import { find, make, setText } from "../dom.js";
  * Show, change or (with an empty text) take away the message called `name`.
  * @param {string} name
  * @param {string} text
- * @param {{kind?: ""|"warn"|"bad", button?: string, press?: () => void, seconds?: number}} [options]
- *   `seconds` after which it goes by itself
+ * @param {{kind?: ""|"warn"|"bad", button?: string, press?: () => void}} [options]
  */
-export function notice(name, text, { kind = "", button = "", press = () => {}, seconds = 0 } = {}) {
+export function notice(name, text, { kind = "", button = "", press = () => {} } = {}) {
   const id = `notice-${name}`;
   let box = find(id);
   if (!text) {
@@ -32,5 +31,4 @@ export function notice(name, text, { kind = "", button = "", press = () => {}, s
     made.addEventListener("click", press);
     box.append(made);
   }
-  if (seconds) setTimeout(() => { if (box.querySelector("p").textContent === text) box.remove(); }, 1000 * seconds);
 }

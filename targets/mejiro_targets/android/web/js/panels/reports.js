@@ -17,19 +17,28 @@ export function prepareReports({ app, words }) {
       say(words.of("reportFailed", { reason: error.message }));
     }
   };
-  find("share-report").addEventListener("click", guarded(async (report) => {
-    const { how, name } = await shareReport(report);
-    if (how === "cancelled") return;
-    say(words.of(how === "shared" ? "reportShared" : "reportDownloaded", { name }));
-  }));
+  find("share-report").addEventListener(
+    "click",
+    guarded(async (report) => {
+      const { how, name } = await shareReport(report);
+      if (how === "cancelled") return;
+      say(words.of(how === "shared" ? "reportShared" : "reportDownloaded", { name }));
+    }),
+  );
   // An app's WebView can neither share nor download.
-  find("copy-report").addEventListener("click", guarded(async (report) => {
-    await navigator.clipboard.writeText(textOf(report));
-    say(words.of("reportCopied"));
-  }));
-  find("send-report").addEventListener("click", guarded(async (report) => {
-    say(words.of("reportSaved", { name: await sendReport(app.site.base, report) }));
-  }));
+  find("copy-report").addEventListener(
+    "click",
+    guarded(async (report) => {
+      await navigator.clipboard.writeText(textOf(report));
+      say(words.of("reportCopied"));
+    }),
+  );
+  find("send-report").addEventListener(
+    "click",
+    guarded(async (report) => {
+      say(words.of("reportSaved", { name: await sendReport(app.site.base, report) }));
+    }),
+  );
 }
 
 /** Offer to send where the host takes reports; asked once, when the sheet opens. */
@@ -67,17 +76,22 @@ export function measureByItself({ app, words, start }) {
       notice("auto", words.of("reportFailed", { reason: error.message }), { kind: "bad" });
     }
   };
-  const error = (text) => end({ kind: "browser", error: text.replace(/\s+/g, " "), site: app.site?.version ?? null });
-  app.addEventListener("problem", ({ detail }) => error(words.of(`problem_${detail.code}`, detail.values)));
+  const error = (text) =>
+    end({ kind: "browser", error: text.replace(/\s+/g, " "), site: app.site?.version ?? null });
+  app.addEventListener("problem", ({ detail }) =>
+    error(words.of(`problem_${detail.code}`, detail.values)),
+  );
   app.addEventListener("verification", () => {
     const { verification } = app;
-    if (!verification.passed) error(`verification failed: ${sentence(verification.difference, words)}`);
+    if (!verification.passed)
+      error(`verification failed: ${sentence(verification.difference, words)}`);
   });
   app.addEventListener("frame", async () => {
     const { count } = app.run.recorder;
     if (finished) return;
     if (count < frames) {
-      if (count % Math.max(10, Math.floor(frames / 5)) === 0) notice("auto", words.of("autoRunning", { done: count, total: frames }));
+      if (count % Math.max(10, Math.floor(frames / 5)) === 0)
+        notice("auto", words.of("autoRunning", { done: count, total: frames }));
       return;
     }
     app.run.stop();

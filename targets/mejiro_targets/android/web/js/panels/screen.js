@@ -4,9 +4,21 @@ import { find, setText } from "../dom.js";
 import { notice } from "./notices.js";
 import { sentence, showVerdict } from "./verdict.js";
 
-const STEPS = { engine: "loadingEngine", model: "loadingModel", compile: "loadingCompile", first: "loadingFirst" };
+const STEPS = {
+  engine: "loadingEngine",
+  model: "loadingModel",
+  compile: "loadingCompile",
+  first: "loadingFirst",
+};
 const ORDER = ["engine", "model", "compile", "first", "verify"];
-const STARTERS = ["start-camera", "start-file", "start-golden", "use-camera", "use-file", "use-golden"];
+const STARTERS = [
+  "start-camera",
+  "start-file",
+  "start-golden",
+  "use-camera",
+  "use-file",
+  "use-golden",
+];
 
 /** Hold what the screen shows of an app. */
 export class Screen {
@@ -47,7 +59,7 @@ export class Screen {
     find("loading").hidden = state !== "loading";
     find("welcome-about").hidden = Boolean(this._problem) || this._doubt();
     find("toggle").setAttribute("aria-label", words.of(app.running ? "stop" : "start"));
-    const able = app.model !== null && state !== "loading" && !this._doubt();
+    const able = app.model !== null && app.trusted && state !== "loading";
     for (const id of STARTERS) find(id).disabled = !able;
     find("verify").disabled = app.model === null || state === "loading";
     this._showNames();
@@ -71,22 +83,34 @@ export class Screen {
     document.title = title === "Mejiro" ? title : `${title} · Mejiro`;
     if (!model) return;
     const { engine, version, backend } = model.info;
-    setText(find("about"), [model.card.file, `${engine} ${version}`, this._words.of(`backend_${backend}`)].join(" · "));
+    setText(
+      find("about"),
+      [model.card.file, `${engine} ${version}`, this._words.of(`backend_${backend}`)].join(" · "),
+    );
   }
 
   _showProblem() {
     const { _app: app, _words: words } = this;
     const box = find("problem");
     let text = "";
-    if (this._doubt()) text = words.of("failedNotice", { difference: sentence(app.verification.difference, words) });
+    if (this._doubt())
+      text = words.of("failedNotice", { difference: sentence(app.verification.difference, words) });
     else if (this._problem) text = words.of(`problem_${this._problem.code}`, this._problem.values);
     box.hidden = !text;
     setText(box, text);
     find("run-anyway").hidden = !this._doubt();
     const failed = app.verification && !app.verification.passed && app.trusted;
-    notice("failed", failed ? words.of("failedNotice", { difference: sentence(app.verification.difference, words) }) : "", { kind: "bad" });
+    notice(
+      "failed",
+      failed
+        ? words.of("failedNotice", { difference: sentence(app.verification.difference, words) })
+        : "",
+      { kind: "bad" },
+    );
     const { fallback } = app.model?.info ?? {};
-    notice("fallback", fallback ? words.of("fallback", { reason: fallback }) : "", { kind: "warn" });
+    notice("fallback", fallback ? words.of("fallback", { reason: fallback }) : "", {
+      kind: "warn",
+    });
   }
 
   _showTorch() {
@@ -102,7 +126,10 @@ export class Screen {
     const meter = find("progress");
     meter.setAttribute("aria-valuenow", String(share));
     meter.querySelector("i").style.width = `${share}%`;
-    const text = stage === "verify" ? this._words.of("verifying", { done, total }) : this._words.of(STEPS[stage] ?? "loading");
+    const text =
+      stage === "verify"
+        ? this._words.of("verifying", { done, total })
+        : this._words.of(STEPS[stage] ?? "loading");
     setText(find("loading-text"), text);
   }
 }

@@ -23,21 +23,34 @@ export async function showSettings({ app, words, whole, webgpu }) {
 }
 
 function showCameras(app, words, cameras) {
-  const named = cameras.map(([id, label], place) => [id, label || words.of("cameraNumber", { number: place + 1 })]);
-  fillSelect(find("camera"), [["", words.of("cameraDefault")], ...named], app.settings.get("camera"));
+  const named = cameras.map(([id, label], place) => [
+    id,
+    label || words.of("cameraNumber", { number: place + 1 }),
+  ]);
+  fillSelect(
+    find("camera"),
+    [["", words.of("cameraDefault")], ...named],
+    app.settings.get("camera"),
+  );
 }
 
 function showSite(app, words, { whole, webgpu }) {
   const { site, settings, entry } = app;
   find("model-row").hidden = site.models.length < 2;
   fillSelect(
-    find("model"), site.models.map((one, place) => [String(place), one.card.file]), String(site.models.indexOf(entry)),
+    find("model"),
+    site.models.map((one, place) => [String(place), one.card.file]),
+    String(site.models.indexOf(entry)),
   );
   showComputing(app, words, webgpu);
   showLicences(app);
   const { task, detection } = entry.card.output;
   find("top-row").hidden = task === "segmentation";
-  fillSelect(find("top"), TOPS.map((one) => [String(one), String(one)]), String(settings.get("top")));
+  fillSelect(
+    find("top"),
+    TOPS.map((one) => [String(one), String(one)]),
+    String(settings.get("top")),
+  );
   find("threshold-row").hidden = task !== "detection";
   const threshold = settings.get("threshold") ?? detection?.threshold ?? 0.5;
   find("threshold").value = String(threshold);
@@ -56,15 +69,19 @@ function showSite(app, words, { whole, webgpu }) {
 function showLicences({ site }) {
   const list = find("licences");
   if (list.children.length) return;
-  list.replaceChildren(...Object.keys(site.files).filter((path) => path.startsWith("LICENSES/")).map((path) => {
-    const item = make("li");
-    const link = make("a", path.slice("LICENSES/".length));
-    link.href = path;
-    link.target = "_blank";
-    link.rel = "noopener";
-    item.append(link);
-    return item;
-  }));
+  list.replaceChildren(
+    ...Object.keys(site.files)
+      .filter((path) => path.startsWith("LICENSES/"))
+      .map((path) => {
+        const item = make("li");
+        const link = make("a", path.slice("LICENSES/".length));
+        link.href = path;
+        link.target = "_blank";
+        link.rel = "noopener";
+        item.append(link);
+        return item;
+      }),
+  );
 }
 
 function showComputing({ parameters, settings }, words, webgpu) {
@@ -75,7 +92,11 @@ function showComputing({ parameters, settings }, words, webgpu) {
   fillSelect(find("backend"), backends, parameters.backend ?? settings.get("backend"));
   const most = window.crossOriginIsolated ? Math.max(1, navigator.hardwareConcurrency ?? 1) : 1;
   const numbers = THREADS.filter((one) => one <= most).map((one) => [String(one), String(one)]);
-  fillSelect(find("threads"), [["auto", words.of("auto")], ...numbers], String(parameters.threads ?? settings.get("threads")));
+  fillSelect(
+    find("threads"),
+    [["auto", words.of("auto")], ...numbers],
+    String(parameters.threads ?? settings.get("threads")),
+  );
   setText(find("threads-about"), window.crossOriginIsolated ? "" : words.of("notIsolated"));
 }
 
@@ -86,16 +107,21 @@ function showComputing({ parameters, settings }, words, webgpu) {
  */
 export function listenToSettings({ settings, onCamera, onModel, onShowing, onLanguage }) {
   const on = (id, event, act) => find(id).addEventListener(event, () => act(find(id)));
-  const keep = (id, read, then) => on(id, "change", (element) => {
-    settings.set(id, read(element));
-    then(id);
-  });
+  const keep = (id, read, then) =>
+    on(id, "change", (element) => {
+      settings.set(id, read(element));
+      then(id);
+    });
   keep("camera", ({ value }) => value, onCamera);
   keep("resolution", ({ value }) => value, onCamera);
-  keep("model", ({ value }) => Number(value), () => {
-    settings.set("threshold", null); // it was for the other model's scores
-    onModel();
-  });
+  keep(
+    "model",
+    ({ value }) => Number(value),
+    () => {
+      settings.set("threshold", null); // it was for the other model's scores
+      onModel();
+    },
+  );
   keep("backend", ({ value }) => value, onModel);
   keep("threads", ({ value }) => value, onModel);
   keep("top", ({ value }) => Number(value), onShowing);

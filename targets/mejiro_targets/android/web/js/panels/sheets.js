@@ -13,12 +13,17 @@ export function prepareSheets(onChange) {
   const set = (name, open) => {
     const sheet = find(name);
     if (sheet.hidden === !open) return;
-    const inside = sheet.contains(document.activeElement) || document.activeElement === document.body;
+    const inside =
+      sheet.contains(document.activeElement) || document.activeElement === document.body;
     if (open) opener = document.activeElement;
     sheet.hidden = !open;
     find(`open-${name}`).setAttribute("aria-expanded", String(open));
     if (open) sheet.focus({ preventScroll: true });
-    else if (inside) (opener?.checkVisibility?.() && opener !== document.body ? opener : find(`open-${name}`)).focus();
+    else if (inside)
+      (opener?.checkVisibility?.() && opener !== document.body
+        ? opener
+        : find(`open-${name}`)
+      ).focus();
     onChange(name, open);
   };
   const toggle = (name) => {

@@ -25,13 +25,17 @@ export function drawStack(timings, words) {
   drawAxis(pen, frame, style);
   drawColumns(pen, frame, { columns, style });
   const last = timings[timings.length - 1];
-  const parts = STACKED.map((stage) => `${words.of(`stage_${stage}`)} ${ms(last[`${stage}_ns`])} ms`).join(", ");
+  const parts = STACKED.map(
+    (stage) => `${words.of(`stage_${stage}`)} ${ms(last[`${stage}_ns`])} ms`,
+  ).join(", ");
   canvas.setAttribute("aria-label", words.of("stackNow", { parts }));
 }
 
 /** A rare spike is cut rather than pressing all others flat. */
 function topOf(columns) {
-  const sums = columns.map((stack) => stack.reduce((sum, value) => sum + value, 0)).sort((a, b) => a - b);
+  const sums = columns
+    .map((stack) => stack.reduce((sum, value) => sum + value, 0))
+    .sort((a, b) => a - b);
   return Math.max(0.01, 1.35 * sums[Math.floor(0.97 * (sums.length - 1))]);
 }
 
@@ -51,7 +55,8 @@ function drawAxis(pen, { left, foot, head, width, top }, style) {
     pen.fillStyle = style.getPropertyValue("--line");
     pen.fillRect(left, Math.round(y), width - left, 1);
     pen.fillStyle = style.getPropertyValue("--soft");
-    if (y < foot - 3) pen.fillText(step < 1 ? value.toFixed(step < 0.1 ? 2 : 1) : String(value), left - 7, y);
+    if (y < foot - 3)
+      pen.fillText(step < 1 ? value.toFixed(step < 0.1 ? 2 : 1) : String(value), left - 7, y);
   }
 }
 
@@ -62,7 +67,12 @@ function drawColumns(pen, { left, foot, head, width, top }, { columns, style }) 
   STACKED.forEach((stage, part) => {
     pen.fillStyle = style.getPropertyValue(`--${stage}`);
     columns.forEach((stack, place) => {
-      const below = high(Math.min(top, stack.slice(0, part).reduce((sum, value) => sum + value, 0)));
+      const below = high(
+        Math.min(
+          top,
+          stack.slice(0, part).reduce((sum, value) => sum + value, 0),
+        ),
+      );
       const tall = Math.min(high(stack[part]), high(top) - below);
       pen.fillRect(start + place * wide, foot - below - tall, wide + 0.4, tall);
     });

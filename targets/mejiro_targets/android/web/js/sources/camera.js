@@ -20,10 +20,11 @@ export const RESOLUTIONS = ["640x480", "1280x720", "1920x1080"];
 /**
  * Open a camera and play it in `video`; raises SourceError.
  * @param {HTMLVideoElement} video
- * @param {{camera: string, resolution: string}} wanted `camera` is a deviceId, or "" for the rear one
+ * @param {{camera: string, resolution: string}} wanted `camera` is a deviceId, "" the rear one
  */
 export async function openCamera(video, { camera, resolution }) {
-  if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia) throw new SourceError("insecure");
+  if (!window.isSecureContext || !navigator.mediaDevices?.getUserMedia)
+    throw new SourceError("insecure");
   const stream = await ask(camera, resolution);
   video.srcObject = stream;
   video.loop = false;
@@ -40,14 +41,23 @@ export async function openCamera(video, { camera, resolution }) {
 async function ask(camera, resolution) {
   const [width, height] = resolution.split("x").map(Number);
   // The frames as the camera has them: a browser that fits them to the size would resample.
-  const size = { width: { ideal: width }, height: { ideal: height }, resizeMode: { ideal: "none" } };
+  const size = {
+    width: { ideal: width },
+    height: { ideal: height },
+    resizeMode: { ideal: "none" },
+  };
   const which = camera ? { deviceId: { exact: camera } } : { facingMode: { ideal: "environment" } };
   try {
-    return await navigator.mediaDevices.getUserMedia({ audio: false, video: { ...which, ...size } });
+    return await navigator.mediaDevices.getUserMedia({
+      audio: false,
+      video: { ...which, ...size },
+    });
   } catch (error) {
     // The chosen camera is gone, or has another name since the permission was given anew.
     if (camera && error.name === "OverconstrainedError") return ask("", resolution);
-    throw new SourceError(PROBLEMS[error.name] ?? "camera", { reason: error.message || error.name });
+    throw new SourceError(PROBLEMS[error.name] ?? "camera", {
+      reason: error.message || error.name,
+    });
   }
 }
 
@@ -63,7 +73,9 @@ async function played(video) {
   try {
     await Promise.race([Promise.all([video.play(), shown]), late]);
   } catch (error) {
-    throw error instanceof SourceError ? error : new SourceError("camera", { reason: error.message });
+    throw error instanceof SourceError
+      ? error
+      : new SourceError("camera", { reason: error.message });
   } finally {
     clearTimeout(timer);
   }
@@ -110,7 +122,9 @@ export class Camera {
     try {
       await this._track.applyConstraints({ advanced: [{ torch: on }] });
       this.torchOn = on;
-    } catch { /* it stays as it was, and the button says so */ }
+    } catch {
+      /* it stays as it was, and the button says so */
+    }
     return this.torchOn;
   }
 

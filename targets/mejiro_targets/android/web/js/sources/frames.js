@@ -32,7 +32,9 @@ export class VideoFrames {
     const found = this._unseen;
     this._unseen = null;
     if (found) return Promise.resolve(found);
-    return new Promise((resolve) => { this._waiting = resolve; });
+    return new Promise((resolve) => {
+      this._waiting = resolve;
+    });
   }
 
   /** End the stream of frames; whoever waits gets null. */
@@ -56,7 +58,10 @@ export class VideoFrames {
     if (skipped > 0) this._count(BUSY, skipped);
     this._presented = presentedFrames;
     // Cameras tell when a frame was captured; of a file it counts when it is to be seen.
-    this._came({ image: this._video, captured_ms: captureTime ?? Math.min(now, expectedDisplayTime) });
+    this._came({
+      image: this._video,
+      captured_ms: captureTime ?? Math.min(now, expectedDisplayTime),
+    });
     this._follow();
   }
 

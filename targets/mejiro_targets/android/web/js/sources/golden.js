@@ -13,7 +13,10 @@ export async function openGolden(site, entry, still) {
   const answer = await fetch(new URL(file, site.base));
   if (!answer.ok) throw new Error(`${file}: ${answer.status}`);
   const bytes = new Uint8Array(await answer.arrayBuffer());
-  return new Golden(frames.map((frame) => pictureOf(bytes, frame)), still);
+  return new Golden(
+    frames.map((frame) => pictureOf(bytes, frame)),
+    still,
+  );
 }
 
 /** Return a frame of `bytes`, BGR, as ImageData. */

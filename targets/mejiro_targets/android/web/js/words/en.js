@@ -81,7 +81,6 @@ export default {
   verdict_never: "Not verified yet",
   passedDetail: "{frames} golden frames; outputs within {largest}, allowed {tolerance}",
   failedNotice: "The model does not give here what it gave when it was evaluated: {difference}. What it says may be wrong.",
-  verifyBroke: "The verification could not be carried out: {reason}",
   differs: "{stage} of golden frame {frame}: {values} of {total} values differ, the largest by {largest}",
   differsLabel: "label of golden frame {frame}: {detail}",
   report: "Report",
@@ -140,5 +139,6 @@ export default {
   problem_file: "{name} is no picture or video that this browser can read: choose another file.",
   problem_site: "The site could not be loaded: {reason}. Reload the page, or ask who serves it.",
   problem_model: "The model could not be opened: {reason}. Choose another backend in the settings, or reload the page.",
+  problem_verify: "The model could not be verified: {reason}. Reload the page, or ask who serves it.",
   problem_run: "The model failed: {reason}. Reload the page.",
 };

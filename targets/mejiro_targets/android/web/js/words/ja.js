@@ -81,7 +81,6 @@ export default {
   verdict_never: "まだ検証していません",
   passedDetail: "ゴールデンフレーム {frames} 枚、出力の差は最大 {largest}(許容 {tolerance})",
   failedNotice: "このモデルは、評価したときと同じ答えをここでは出しません: {difference}。答えが間違っているおそれがあります。",
-  verifyBroke: "検証できませんでした: {reason}",
   differs: "ゴールデンフレーム {frame} の {stage}: {total} 個のうち {values} 個の値が異なり、差は最大 {largest}",
   differsLabel: "ゴールデンフレーム {frame} の答え: {detail}",
   report: "レポート",
@@ -140,5 +139,6 @@ export default {
   problem_file: "{name} は、このブラウザで読める写真や動画ではありません。別のファイルを選んでください。",
   problem_site: "サイトを読み込めませんでした: {reason}。ページを再読み込みするか、配信元に確認してください。",
   problem_model: "モデルを開けませんでした: {reason}。設定で別のバックエンドを選ぶか、ページを再読み込みしてください。",
+  problem_verify: "モデルを検証できませんでした: {reason}。ページを再読み込みするか、配信元に確認してください。",
   problem_run: "モデルの実行に失敗しました: {reason}。ページを再読み込みしてください。",
 };
