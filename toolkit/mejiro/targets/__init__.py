@@ -7,6 +7,7 @@ into files, so no device ever reads one.
 from mejiro.targets.profile import (
     AddOn,
     Architecture,
+    PackageManager,
     Provided,
     Quantization,
     ServiceManager,
@@ -25,6 +26,7 @@ from mejiro.targets.reading import (
 __all__ = [
     "AddOn",
     "Architecture",
+    "PackageManager",
     "Provided",
     "Quantization",
     "ServiceManager",

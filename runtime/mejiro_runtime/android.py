@@ -1,0 +1,100 @@
+"""Know an Android phone: what it is called, and what its battery tells.
+
+Termux is the app whose programs these are; all of them lie below one folder. Apps may not read
+most of /sys, so there is no temperature of the chip.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+PROGRAM_TIMEOUT_S = 5.0
+# It comes with the package that makes a Termux, termux-tools.
+_SIGN = "bin/termux-info"
+
+
+def prefix() -> Path | None:
+    """Return the folder of Termux's programs, or None on any other system."""
+    for text in (os.environ.get("PREFIX", ""), sys.base_prefix):
+        if text and (Path(text) / _SIGN).is_file():
+            return Path(text)
+    return None
+
+
+def phone() -> str | None:
+    """Return the phone's maker and model, or None where nothing tells or this is none."""
+    if prefix() is None:
+        return None
+    asked = getattr(platform, "android_ver", None)
+    if asked is not None and sys.platform == "android":  # Python 3.13, and no program to start
+        told = asked()
+        found = [str(told.manufacturer), str(told.model)]
+    else:
+        found = [_answer(program("getprop"), f"ro.product.{key}") for key in _PROPERTIES]
+    return " ".join(part for part in found if part) or None
+
+
+_PROPERTIES = ("manufacturer", "model")
+
+
+def program(name: str) -> str:
+    """Return the path of a program of Termux, or of Android; a bare name where there is none."""
+    return shutil.which(name) or shutil.which(name, path="/system/bin") or name
+
+
+def battery() -> dict[str, Any] | None:
+    """Return what `termux-battery-status` tells of the battery; None where it tells nothing.
+
+    It takes half a second, and waits for ever where the app Termux:API is missing: for reports
+    and for `doctor`, not for each frame.
+    """
+    if prefix() is None or shutil.which("termux-battery-status") is None:
+        return None
+    try:
+        value = json.loads(_answer("termux-battery-status"))
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    found = {
+        "temperature_celsius": value.get("temperature"),
+        "percentage": value.get("percentage"),
+        "plugged": value.get("plugged"),
+    }
+    kept = {name: one for name, one in found.items() if isinstance(one, str | int | float)}
+    return kept or None
+
+
+def _answer(*words: str) -> str:
+    """Return what a program prints, an empty text where it fails or takes too long."""
+    import subprocess  # costs a start milliseconds that only a phone need pay
+
+    try:
+        with subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, errors="replace", start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                said, _ = process.communicate(timeout=PROGRAM_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                end_group(process.pid)
+                return ""
+            return said.strip() if process.returncode == 0 else ""
+    except OSError:
+        return ""
+
+
+def end_group(number: int) -> None:
+    """Kill a program that leads its group, and what it started: Termux's are scripts that wait."""
+    import signal
+
+    try:
+        os.killpg(number, signal.SIGKILL)
+    except OSError:
+        pass
