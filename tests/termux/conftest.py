@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,13 +60,26 @@ def bundles(
 
 
 @pytest.fixture
-def phone(tmp_path: Path) -> Iterator[Phone]:
-    """Return a running phone of its own for a test."""
+def phone_maker(tmp_path: Path) -> Iterator[Callable[..., Phone]]:
+    """Return a function that starts phones, which end with the test."""
     try:
         require_phone()
         debian_programs()
     except Unavailable as error:
         skip_or_fail(error)
-    with Phone(tmp_path / "phone") as phone:
-        yield phone
-    shutil.rmtree(tmp_path / "phone")
+    made: list[Phone] = []
+
+    def make(**options: Any) -> Phone:
+        made.append(Phone(tmp_path / f"phone{len(made)}", **options))
+        return made[-1].start()
+
+    yield make
+    for phone in made:
+        phone.stop()
+        shutil.rmtree(phone.root)
+
+
+@pytest.fixture
+def phone(phone_maker: Callable[..., Phone]) -> Phone:
+    """Return a running phone with all that the documentation asks for."""
+    return phone_maker()

@@ -32,12 +32,15 @@ class PhoneError(Exception):
 class Phone:
     """Be one phone whose files lie in the folder `root`; in a `with` block it ends with it.
 
-    `packages` are folders of Python packages that come before this environment's own.
+    `lacking` are packages of Python that nobody installed yet; `packages` are folders of some that
+    come before this environment's own.
     """
 
-    def __init__(self, root: Path, *, packages: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, root: Path, *, lacking: Sequence[str] = (), packages: Sequence[Path] = ()
+    ) -> None:
         self.root = root
-        self.packages = tuple(packages)
+        self.lacking, self.packages = tuple(lacking), tuple(packages)
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -90,7 +93,7 @@ class Phone:
             for name in (*PACKAGES, *_BESIDE):
                 for path in folder.glob(name):
                     found.setdefault(path.name, str(path))
-        return found
+        return {name: path for name, path in found.items() if name not in self.lacking}
 
     def _write_ssh_files(self) -> None:
         public = (self.prefix / "etc" / "ssh_host_ed25519_key.pub").read_text(encoding="utf-8")
@@ -105,7 +108,11 @@ class Phone:
     def _await_answer(self) -> None:
         end_s = time.monotonic() + START_TIMEOUT_S
         while self.run("true", check=False).returncode:
-            if time.monotonic() > end_s or self._process is None or self._process.poll() is not None:
+            if (
+                time.monotonic() > end_s
+                or self._process is None
+                or self._process.poll() is not None
+            ):
                 self.stop()
                 lines = (self.root / "log").read_text("utf-8", "replace").splitlines()
                 raise PhoneError(f"the phone did not start: {' / '.join(lines[-5:])}")
@@ -127,6 +134,14 @@ class Phone:
     def read(self, command: str | Sequence[str]) -> str:
         """Return what a command prints, without the last newline."""
         return self.run(command).stdout.rstrip("\n")
+
+    def reboot(self) -> None:
+        """Pull the plug, switch the phone on, and let Termux:Boot run its scripts."""
+        self.stop()
+        for path in ("service-daemon.pid", "wake-lock"):
+            (self.prefix / "var" / "run" / path).unlink(missing_ok=True)
+        self.start()
+        self.run("for script in ~/.termux/boot/*; do $script </dev/null >/dev/null 2>&1 & done")
 
     def stop(self) -> None:
         """End all that runs on the phone, at once."""

@@ -29,8 +29,8 @@ from mejiro_runtime.errors import SpecError
 from mejiro_runtime.sources import SOURCES
 
 EXPECTED = (
-    "android-termux jetson-orin linux-aarch64 linux-x86_64 raspberry-pi-3 raspberry-pi-32bit raspberry-pi-4 "
-    "raspberry-pi-5 raspberry-pi-zero-2-w"
+    "android-termux jetson-orin linux-aarch64 linux-x86_64 raspberry-pi-3 raspberry-pi-32bit "
+    "raspberry-pi-4 raspberry-pi-5 raspberry-pi-zero-2-w"
 )
 PROFILE = """schema = 1
 name = "board"

@@ -90,6 +90,7 @@ def make_plan(
     # A service that runs goes on as it was started, with the new release.
     run = state["current"]["run"]
     if options.service is not None:
+        _check_source(device, facts, options.service.source)
         manager, more = choose_manager(device, facts, options.service.manager)
         run = {"arguments": options.service.arguments(), "manager": manager}
         notes += more
@@ -139,6 +140,16 @@ def check_fits(device: str, bundle: DeployBundle, facts: dict[str, Any]) -> None
         raise DeployError(
             f"{facts['root']} on {device} cannot be written ({facts['writable']}); remount or free "
             "the disk, or name another folder with --root"
+        )
+
+
+def _check_source(device: str, facts: dict[str, Any], source: str) -> None:
+    """Raise DeployError for a camera of Linux on a phone, which has none for its programs."""
+    if Manager.TERMUX_BOOT.value in facts["managers"] and source.startswith(("camera:", "/dev/")):
+        raise DeployError(
+            f"Android on {device} gives its cameras to apps, and {source} is none; name what to "
+            "look at with --source: http://127.0.0.1:8080/video of an app that serves the camera, "
+            "termux:0 for photos, or a folder of pictures"
         )
 
 
