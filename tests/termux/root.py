@@ -18,52 +18,12 @@ PREFIX, HOME = FILES / "usr", FILES / "home"
 # Android's number and name for the first app that a user installed.
 USER, USER_ID = "u0_a123", 10123
 # Programs that Termux has from the start, or by `pkg install openssh`.
-PLAIN = tuple(
-    [
-        "basename",
-        "bash",
-        "cat",
-        "chmod",
-        "cksum",
-        "cp",
-        "cut",
-        "date",
-        "dirname",
-        "echo",
-        "env",
-        "false",
-        "grep",
-        "head",
-        "id",
-        "ln",
-        "ls",
-        "mkdir",
-        "mkfifo",
-        "mktemp",
-        "mv",
-        "nohup",
-        "printf",
-        "pwd",
-        "readlink",
-        "realpath",
-        "rm",
-        "rmdir",
-        "setsid",
-        "sh",
-        "sha256sum",
-        "sleep",
-        "sort",
-        "ssh-keygen",
-        "tail",
-        "tar",
-        "touch",
-        "tr",
-        "true",
-        "uname",
-        "wc",
-        "whoami",
-    ]
-)
+_NAMES = """
+basename bash cat chmod cksum cp cut date dirname echo env false grep head id ln ls mkdir mkfifo
+mktemp mv nohup printf pwd readlink realpath rm rmdir setsid sh sha256sum sleep sort ssh-keygen
+tail tar touch tr true uname wc whoami
+"""
+PLAIN = tuple(_NAMES.split())
 RUNIT = ("runsv", "runsvdir", "sv", "svlogd")
 NEEDED = {
     "apt-get": "apt",
