@@ -27,6 +27,14 @@ def prefix() -> Path | None:
     return None
 
 
+def to_install(extra: str, package: str) -> str:
+    """Return the command that brings an extra of the runtime, on a phone Termux's `package`.
+
+    pip has no compiled packages for Android.
+    """
+    return f"pkg install {package}" if prefix() else f"pip install 'mejiro-runtime[{extra}]'"
+
+
 def phone() -> str | None:
     """Return the phone's maker and model, or None where nothing tells or this is none."""
     if prefix() is None:
@@ -36,23 +44,16 @@ def phone() -> str | None:
         told = asked()
         found = [str(told.manufacturer), str(told.model)]
     else:
-        found = [_answer(program("getprop"), f"ro.product.{key}") for key in _PROPERTIES]
+        getprop = shutil.which("getprop") or "/system/bin/getprop"
+        found = [_answer(getprop, f"ro.product.{key}") for key in ("manufacturer", "model")]
     return " ".join(part for part in found if part) or None
-
-
-_PROPERTIES = ("manufacturer", "model")
-
-
-def program(name: str) -> str:
-    """Return the path of a program of Termux, or of Android; a bare name where there is none."""
-    return shutil.which(name) or shutil.which(name, path="/system/bin") or name
 
 
 def battery() -> dict[str, Any] | None:
     """Return what `termux-battery-status` tells of the battery; None where it tells nothing.
 
-    It takes half a second, and waits for ever where the app Termux:API is missing: for reports
-    and for `doctor`, not for each frame.
+    It starts a program that asks another app, and that waits for ever where the app Termux:API is
+    missing: for reports and for `doctor`, not for each frame.
     """
     if prefix() is None or shutil.which("termux-battery-status") is None:
         return None

@@ -36,7 +36,7 @@ def examine() -> dict[str, Any]:
         how = "pkg install python-onnxruntime" if termux else _ENGINES
         advice.append(f"no inference engine: {how}")
     if not opencv:
-        how = "pkg install opencv-python" if termux else "pip install 'mejiro-runtime[camera]'"
+        how = android.to_install("camera", "opencv-python")
         advice.append(
             f"no OpenCV: pictures, videos and cameras need {how}; verify and bench work without"
         )

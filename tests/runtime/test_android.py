@@ -65,6 +65,12 @@ def test_a_newer_python_knows_by_itself(termux: Termux, monkeypatch: pytest.Monk
     assert android.phone() == "Stand-in Phone 2"
 
 
+def test_what_is_missing_comes_from_termux_there_and_from_pip_elsewhere(termux: Termux) -> None:
+    assert android.to_install("onnx", "python-onnxruntime") == "pip install 'mejiro-runtime[onnx]'"
+    termux()
+    assert android.to_install("onnx", "python-onnxruntime") == "pkg install python-onnxruntime"
+
+
 def test_the_battery_is_told_as_far_as_it_is_understood(termux: Termux) -> None:
     termux(termux_battery_status='echo \'{"temperature": 31.5, "percentage": [], "health": "?"}\'')
     assert android.battery() == {"temperature_celsius": 31.5}

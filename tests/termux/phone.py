@@ -88,11 +88,13 @@ class Phone:
         return self
 
     def _lent(self) -> dict[str, str]:
+        """Return the folders of packages by name: of each package those of the first that has it."""
         found: dict[str, str] = {}
-        for folder in (*self.packages, Path(sysconfig.get_path("purelib"))):
-            for name in (*PACKAGES, *_BESIDE):
-                for path in folder.glob(name):
-                    found.setdefault(path.name, str(path))
+        for name in (*PACKAGES, *_BESIDE):
+            for folder in (*self.packages, Path(sysconfig.get_path("purelib"))):
+                if paths := sorted(folder.glob(name)):
+                    found.update({path.name: str(path) for path in paths})
+                    break
         return {name: path for name, path in found.items() if name not in self.lacking}
 
     def _write_ssh_files(self) -> None:

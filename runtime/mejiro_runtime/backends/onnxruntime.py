@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mejiro_runtime.android import to_install
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest
 from mejiro_runtime.backends.providers import (
@@ -73,7 +74,7 @@ def choose(request: BackendRequest) -> tuple[str, str | None]:
         raise MissingPackage(
             "onnxruntime",
             purpose="running an .onnx file",
-            install="pip install 'mejiro-runtime[onnx]'",
+            install=to_install("onnx", "python-onnxruntime"),
         )
     return "onnxruntime", None
 

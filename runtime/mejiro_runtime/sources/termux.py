@@ -1,4 +1,4 @@
-"""Take photos on an Android phone with Termux, one after another: a second or more for each.
+"""Take photos on an Android phone with Termux, one after another, which is slow.
 
 `termux-camera-photo` asks the app Termux:API, which has the right to use the camera. It makes an
 empty file at once, and writes the picture into it later; it waits for ever without the app.
