@@ -6,10 +6,7 @@ most of /sys, so there is no temperature of the chip.
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +36,10 @@ def phone() -> str | None:
     """Return the phone's maker and model, or None where nothing tells or this is none."""
     if prefix() is None:
         return None
+    # These cost every start milliseconds, and only a phone needs them.
+    import platform
+    import shutil
+
     asked = getattr(platform, "android_ver", None)
     if asked is not None and sys.platform == "android":  # Python 3.13, and no program to start
         told = asked()
@@ -46,7 +47,7 @@ def phone() -> str | None:
     else:
         getprop = shutil.which("getprop") or "/system/bin/getprop"
         found = [_answer(getprop, f"ro.product.{key}") for key in ("manufacturer", "model")]
-    return " ".join(part for part in found if part) or None
+    return " ".join(part for part in found if part and part.isprintable()) or None
 
 
 def battery() -> dict[str, Any] | None:
@@ -55,21 +56,25 @@ def battery() -> dict[str, Any] | None:
     It starts a program that asks another app, and that waits for ever where the app Termux:API is
     missing: for reports and for `doctor`, not for each frame.
     """
-    if prefix() is None or shutil.which("termux-battery-status") is None:
+    if prefix() is None:
         return None
+    import json
+
     try:
         value = json.loads(_answer("termux-battery-status"))
     except ValueError:
         return None
     if not isinstance(value, dict):
         return None
-    found = {
-        "temperature_celsius": value.get("temperature"),
-        "percentage": value.get("percentage"),
-        "plugged": value.get("plugged"),
-    }
-    kept = {name: one for name, one in found.items() if isinstance(one, str | int | float)}
-    return kept or None
+    found: dict[str, Any] = {}
+    for name, key in (("temperature_celsius", "temperature"), ("percentage", "percentage")):
+        number = value.get(key)
+        if isinstance(number, int | float) and -1000 < number < 1000:  # NaN is not
+            found[name] = number
+    plugged = value.get("plugged")
+    if isinstance(plugged, str) and plugged.isprintable():
+        found["plugged"] = plugged
+    return found or None
 
 
 def _answer(*words: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_a_newer_python_knows_by_itself(termux: Termux, monkeypatch: pytest.Monk
     termux(getprop="exit 1")
     told = SimpleNamespace(manufacturer="Stand-in", model="Phone 2", release="15")
     monkeypatch.setattr(sys, "platform", "android")
-    monkeypatch.setattr(android.platform, "android_ver", lambda: told, raising=False)
+    monkeypatch.setattr(platform, "android_ver", lambda: told, raising=False)
     assert android.phone() == "Stand-in Phone 2"
 
 
@@ -72,7 +73,8 @@ def test_what_is_missing_comes_from_termux_there_and_from_pip_elsewhere(termux: 
 
 
 def test_the_battery_is_told_as_far_as_it_is_understood(termux: Termux) -> None:
-    termux(termux_battery_status='echo \'{"temperature": 31.5, "percentage": [], "health": "?"}\'')
+    told = '{"temperature": 31.5, "percentage": NaN, "plugged": "a\\u001b[31m", "health": "?"}'
+    termux(termux_battery_status=f"cat <<'E'\n{told}\nE")
     assert android.battery() == {"temperature_celsius": 31.5}
 
 

@@ -88,7 +88,7 @@ class Phone:
         return self
 
     def _lent(self) -> dict[str, str]:
-        """Return the folders of packages by name: of each package those of the first that has it."""
+        """Return what is lent, by name: a package is that of the first folder that has it."""
         found: dict[str, str] = {}
         for name in (*PACKAGES, *_BESIDE):
             for folder in (*self.packages, Path(sysconfig.get_path("purelib"))):

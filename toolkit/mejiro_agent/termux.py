@@ -59,7 +59,7 @@ def phone() -> str | None:
     if prefix() is None:
         return None
     found = [_property(f"ro.product.{name}") for name in ("manufacturer", "model")]
-    return " ".join(part for part in found if part) or None
+    return " ".join(part for part in found if part and part.isprintable()) or None
 
 
 def system() -> str | None:
