@@ -75,6 +75,14 @@ def processes(phone: Phone, word: str) -> list[int]:
     return [int(one) for one in phone.run(line, check=False).stdout.split()]
 
 
+def wait_until_none(phone: Phone, word: str) -> None:
+    """Fail unless the processes with `word` in their command line end soon."""
+    end_s = time.monotonic() + BACK_S
+    while found := processes(phone, word):
+        assert time.monotonic() < end_s, found
+        time.sleep(0.1)
+
+
 def break_golden(bundle: Path, copy: Path) -> Path:
     """Return a copy of a bundle whose golden outputs are another model's."""
     shutil.copytree(bundle, copy)
@@ -134,7 +142,7 @@ def test_runit_keeps_a_release_and_a_broken_one_changes_nothing(
         phone.read("ls -A $PREFIX/var/service; ls -A ~/.termux/boot; ls -A | grep mejiro || true")
         == ""
     )
-    assert processes(phone, "mejiro") == []
+    wait_until_none(phone, "mejiro")
 
 
 def test_without_runit_termux_boot_starts_it(phone: Phone, bundles: tuple[Path, Path]) -> None:
@@ -149,7 +157,7 @@ def test_without_runit_termux_boot_starts_it(phone: Phone, bundles: tuple[Path, 
     with to(phone) as connection:
         uninstall(connection)
     assert phone.read("ls -A ~/.termux/boot") == ""
-    assert processes(phone, "mejiro") == []
+    wait_until_none(phone, "mejiro")
 
 
 def test_what_the_phone_lacks_is_told_with_termuxs_own_words(
@@ -191,7 +199,7 @@ def test_by_hand_as_the_bundles_readme_says(phone: Phone, bundles: tuple[Path, P
     given_up = phone.run(f"{run} run . --source 'termux:0?timeout=1' --frames 1", check=False)
     assert given_up.returncode == 1
     assert "termux-camera-photo took no photo in 1 s; the app Termux:API" in given_up.stderr
-    assert processes(phone, "sleep") == []
+    wait_until_none(phone, "sleep")
     write_photo(phone)
     lines = phone.read(f"{run} run . --source termux:0 --frames 2 --json").splitlines()
     frames = [one for one in map(json.loads, lines) if "summary" not in one]
