@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,13 +34,18 @@ class Phone:
     """Be one phone whose files lie in the folder `root`; in a `with` block it ends with it.
 
     `lacking` are packages of Python that nobody installed yet; `packages` are folders of some that
-    come before this environment's own.
+    come before this environment's own. With `android` Python says where it runs.
     """
 
     def __init__(
-        self, root: Path, *, lacking: Sequence[str] = (), packages: Sequence[Path] = ()
+        self,
+        root: Path,
+        *,
+        lacking: Sequence[str] = (),
+        packages: Sequence[Path] = (),
+        android: bool = True,
     ) -> None:
-        self.root = root
+        self.root, self.android = root, android
         self.lacking, self.packages = tuple(lacking), tuple(packages)
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,6 +75,9 @@ class Phone:
         require_phone()
         if not self.root.is_dir():
             make_root(self.root)
+        if self.android:
+            site = self.prefix / "lib" / "packages" / "sitecustomize.py"
+            shutil.copy(Path(__file__).with_name("android_site.py"), site)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         library = sysconfig.get_path("stdlib", vars={"base": sys.base_prefix})

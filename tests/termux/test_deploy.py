@@ -145,7 +145,11 @@ def test_runit_keeps_a_release_and_a_broken_one_changes_nothing(
     wait_until_none(phone, "mejiro")
 
 
-def test_without_runit_termux_boot_starts_it(phone: Phone, bundles: tuple[Path, Path]) -> None:
+def test_without_runit_termux_boot_starts_it(
+    phone_maker: Callable[..., Phone], bundles: tuple[Path, Path]
+) -> None:
+    """With a Python before 3.13, too, which takes its phone for a Linux."""
+    phone = phone_maker(android=False)
     phone.run("rm $PREFIX/bin/sv")
     first = deployed(phone, bundles[0])
     assert first.plan.run is not None
@@ -196,6 +200,7 @@ def test_by_hand_as_the_bundles_readme_says(phone: Phone, bundles: tuple[Path, P
     assert any("termux:0" in line for line in found["advice"])
 
     # The photos of termux-camera-photo; without Termux:API it waits for ever, and is given up.
+    assert phone.run(f"{run} verify .").stderr == ""
     given_up = phone.run(f"{run} run . --source 'termux:0?timeout=1' --frames 1", check=False)
     assert given_up.returncode == 1
     assert "termux-camera-photo took no photo in 1 s; the app Termux:API" in given_up.stderr

@@ -15,5 +15,5 @@ def test_a_phone_has_what_termux_has_and_no_more(phone: Phone) -> None:
     absent = "ls -d /bin /usr /tmp /sys /etc/os-release 2>/dev/null; command -v sudo systemctl"
     assert phone.run(absent, check=False).stdout == ""
     assert phone.run("touch /note", check=False).returncode != 0
-    program = "import sys, cv2, numpy, onnxruntime; print(sys.base_prefix)"
-    assert phone.read(["python3", "-I", "-c", program]) == str(PREFIX)
+    program = "import sys, cv2, numpy, onnxruntime; print(sys.base_prefix, sys.platform)"
+    assert phone.read(["python3", "-I", "-c", program]) == f"{PREFIX} android"

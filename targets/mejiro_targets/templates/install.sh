@@ -61,7 +61,7 @@ command -v "$python" >/dev/null 2>&1 ||
 # Everything that could stop the installation, before anything is written. Prints the environment's
 # absolute path. Old Pythons read this too, hence the old ways of writing.
 mark=$(cat -- "$bundle/wheels/requirements.txt" "$bundle/install.sh" | cksum)
-env=$("$python" -I - "$env" "$mark" "$target" "$system" "$python_version" "$others" "$machine" \
+env=$("$python" -I -W ignore - "$env" "$mark" "$target" "$system" "$python_version" "$others" "$machine" \
     "$glibc" "$needed_kb" "$provided" "$install" "$upgrade" "$venv_package" <<'PYTHON'
 import importlib, importlib.util, os, platform, re, shutil, struct, sys
 
