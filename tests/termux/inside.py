@@ -50,7 +50,7 @@ def _bind(source: str | Path, target: Path) -> None:
 
 def furnish(setup: Setup, root: Path) -> None:
     """Mount what a running phone has, and what is lent."""
-    _mount("-t", "proc", "proc", root / "proc")
+    _mount("-t", "proc", "-o", "hidepid=2", "proc", root / "proc")
     _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", root / "dev")
     for name, numbers in _DEVICES.items():
         os.mknod(root / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(*numbers))

@@ -80,8 +80,11 @@ def doctor(target: str | None, as_json: bool) -> None:
 
 def _tell_target(profile: TargetProfile, *, as_json: bool) -> None:
     supplied = survey(profile)
+    runs = {backend.format.value for system in profile.systems for backend in system.backends}
     formats = {
-        name: all(_version(package) for package in packages) for name, packages in WRITERS.items()
+        name: all(_version(package) for package in packages)
+        for name, packages in WRITERS.items()
+        if name in runs
     }
     signing = shutil.which("ssh-keygen") is not None
     if as_json:
