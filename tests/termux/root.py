@@ -13,6 +13,8 @@ from pathlib import Path
 from tests.emulation.needs import Unavailable
 from tests.emulation.root import cache_folder, locked
 
+# Read before the tests' own cache folder takes its place: what is downloaded is kept.
+CACHE = cache_folder() / "termux"
 FILES = Path("/data/data/com.termux/files")
 PREFIX, HOME = FILES / "usr", FILES / "home"
 # Android's number and name for the first app that a user installed.
@@ -60,7 +62,7 @@ def require_phone() -> None:
 
 def debian_programs() -> Path:
     """Return a folder with sshd and runit, downloaded and unpacked once, not installed."""
-    folder = cache_folder() / "termux" / "debian"
+    folder = CACHE / "debian"
     with locked(folder):
         if not folder.is_dir():
             beside = folder.with_name("debian.part")
