@@ -139,6 +139,11 @@ def _why_not_writable(folder: Path) -> str | None:
             stream.write(b"x")
     except OSError as error:
         return one_line(error)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".mejiro-", dir=_existing(folder)) as name:
+            Path(name, "link").symlink_to("x")
+    except OSError:
+        return "symbolic links cannot be made there, as on a phone's shared storage or a FAT disk"
     return None
 
 

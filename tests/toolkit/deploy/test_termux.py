@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from mejiro.deploy import Connection, DeployOptions, ServiceOptions, deploy, status
 from mejiro.deploy.options import Manager
 from mejiro.deploy.plan import choose_manager
 from mejiro.deploy.transport import explain_end
@@ -18,10 +21,12 @@ from mejiro.deploy.url import DeviceUrl
 from mejiro.errors import DeployError
 from mejiro_agent import termux, termux_services
 from mejiro_agent.errors import AgentError
+from mejiro_agent.prepare import outdated
 from mejiro_agent.probe import probe, user_name
 from mejiro_agent.root import Root
 from mejiro_agent.services import MANAGERS, find_managers
 from mejiro_agent.termux_services import Boot, TermuxBoot, TermuxServices
+from mejiro_agent.told import ask_status
 from mejiro_agent.upload import Upload
 
 WriteProgram = Callable[[str, str], Path]
@@ -242,3 +247,50 @@ def test_where_hard_links_are_refused_files_are_copied(
     twin = root.bundle(upload.name) / "models" / "twin.onnx"
     assert twin.read_bytes() == b"a model"
     assert twin.stat().st_nlink == 1
+
+
+def test_an_environment_whose_python_was_replaced_says_so(root: Root, tmp_path: Path) -> None:
+    """As `pkg upgrade` does: python3 is a link to the newest, and the older one is gone."""
+    environment = root.release(RELEASE) / "env"
+    (environment / "bin").mkdir(parents=True)
+    assert outdated(root, RELEASE) is None  # a bundle's own kind of environment
+    (environment / "lib" / "python3.13").mkdir(parents=True)
+    for name in ("python3.13", "python3.14"):
+        (tmp_path / name).touch()
+    (tmp_path / "python3").symlink_to("python3.13")
+    (environment / "bin" / "python").symlink_to(tmp_path / "python3")
+    assert outdated(root, RELEASE) is None
+    (tmp_path / "python3").unlink()
+    (tmp_path / "python3").symlink_to("python3.14")
+    told = "the environment is for python3.13, which is now python3.14 on this device; deploy again"
+    assert outdated(root, RELEASE) == told
+    (tmp_path / "python3.14").unlink()
+    assert "which is gone on this device; deploy again" in str(outdated(root, RELEASE))
+
+
+def test_a_run_that_ended_for_another_python_tells_that(
+    url: str, device: Root, write_bundle: Callable[..., Path]
+) -> None:
+    service = ServiceOptions(source="synthetic:64x48", manager=Manager.DETACHED)
+    options = DeployOptions(service, tune=False)
+    with Connection(url) as connection:
+        release = deploy(connection, write_bundle("bundle"), options).release
+        environment = device.release(release) / "env"
+        (environment / "lib" / "python3.99").mkdir(parents=True)
+        (environment / "bin" / "python").symlink_to("python3.99")
+        child = ask_status(device)["child"]
+        os.kill(child, signal.SIGKILL)
+        end_s = time.monotonic() + 20
+        while not (told := status(connection).last_error):
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+    assert told == "the environment is for python3.99, which is gone on this device; deploy again"
+
+
+def test_a_disk_without_links_is_refused(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: object, **more: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert "symbolic links cannot be made there" in str(probe(root)["writable"])
+    assert list(root.folder.glob(".mejiro-*")) == []
