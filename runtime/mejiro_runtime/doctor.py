@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from mejiro_runtime import android
 from mejiro_runtime._version import __version__
 from mejiro_runtime.backends import BACKENDS, default_threads
 from mejiro_runtime.backends.engine_cache import tensorrt_version
@@ -14,6 +15,8 @@ from mejiro_runtime.backends.probe import cache_folder
 from mejiro_runtime.jetson import Jetson, find_jetson
 from mejiro_runtime.sources.listing import list_cameras
 from mejiro_runtime.telemetry import describe_machine, temperature_celsius
+
+_ENGINES = "pip install 'mejiro-runtime[litert]' (or [onnx])"
 
 
 def examine() -> dict[str, Any]:
@@ -28,12 +31,14 @@ def examine() -> dict[str, Any]:
     opencv = importlib.util.find_spec("cv2") is not None
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     advice = []
+    termux = android.prefix() is not None
     if not any(engines.values()):
-        advice.append("no inference engine: pip install 'mejiro-runtime[litert]' (or [onnx])")
+        how = "pkg install python-onnxruntime" if termux else _ENGINES
+        advice.append(f"no inference engine: {how}")
     if not opencv:
+        how = android.to_install("camera", "opencv-python")
         advice.append(
-            "no OpenCV: pictures, videos and cameras need pip install 'mejiro-runtime[camera]'; "
-            "verify and bench work without"
+            f"no OpenCV: pictures, videos and cameras need {how}; verify and bench work without"
         )
     numpy = packages["numpy"] or "0"
     if "tflite-runtime" in engines["litert"] and int(numpy.partition(".")[0]) >= 2:
@@ -43,7 +48,12 @@ def examine() -> dict[str, Any]:
         advice.append(told)
     cache = cache_folder()
     listed = list_cameras(cameras)
-    if not listed:
+    if termux:
+        advice.append(
+            "Android gives its cameras to apps: use http://127.0.0.1:PORT/… of one that serves "
+            "them, or termux:0"
+        )
+    elif not listed:
         advice.append("no camera found: connect one, or use synthetic:640x480@30")
     elif all(camera.problem for camera in listed):
         advice.append("no camera can be used as it is: see what is said beside each")
@@ -58,6 +68,7 @@ def examine() -> dict[str, Any]:
         "cameras": cameras,
         "camera_details": [camera.to_json() for camera in listed],
         "temperature_celsius": temperature_celsius(),
+        "battery": android.battery(),
         "cache": None if cache is None else str(cache),
         "advice": advice,
     }

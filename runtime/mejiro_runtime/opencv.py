@@ -12,6 +12,7 @@ import os
 import sys
 from typing import Any
 
+from mejiro_runtime.android import to_install
 from mejiro_runtime.errors import MejiroError, MissingPackage
 
 MAX_PICTURE_PIXELS = 1 << 28
@@ -49,5 +50,5 @@ def load(purpose: str) -> Any:
         raise MissingPackage(
             "opencv-python-headless",
             purpose=purpose,
-            install="pip install 'mejiro-runtime[camera]'",
+            install=to_install("camera", "opencv-python"),
         ) from error

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mejiro_runtime import android
+
 
 def peak_memory_bytes() -> int | None:
     """Return the most memory this process ever held resident, in bytes; None off Unix."""
@@ -41,8 +43,9 @@ def _first_line(*paths: str) -> str | None:
 
 
 def board() -> str | None:
-    """Return the board's name from its device tree (a Raspberry Pi or Jetson has one)."""
-    return _first_line("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
+    """Return the board's name from its device tree, or what Android calls the phone."""
+    found = _first_line("/proc/device-tree/model", "/sys/firmware/devicetree/base/model")
+    return found or android.phone()
 
 
 def cpu_model() -> str | None:

@@ -24,6 +24,7 @@ from typing import Any
 from mejiro_agent.errors import AgentError, one_line
 from mejiro_agent.frames import Frames, Lines
 from mejiro_agent.log import Log
+from mejiro_agent.prepare import outdated
 from mejiro_agent.programs import SERVICE_MARK, environment, kill_marked
 from mejiro_agent.root import Root, active, holding, read_state, write_whole
 from mejiro_agent.told import launcher_lock, program_digest
@@ -155,6 +156,7 @@ class Launcher:
         self.pump(0)
         code, lasted_s = self.child.returncode, time.time() - self.since
         self._forget()
+        self._tell_outdated()
         self.exits = 1 if lasted_s > SETTLED_S else self.exits + 1
         wait_s = RESTART_S[min(self.exits, len(RESTART_S)) - 1]
         self._start_at = time.monotonic() + wait_s
@@ -180,6 +182,7 @@ class Launcher:
             )
         except OSError as error:
             self.last_error = f"{program} cannot be started: {one_line(error)}"
+            self._tell_outdated()
             self.exits += 1
             self._start_at = time.monotonic() + RESTART_S[min(self.exits, len(RESTART_S)) - 1]
             self.log.write(self.last_error)
@@ -188,6 +191,13 @@ class Launcher:
             if stream is not None:
                 os.set_blocking(stream.fileno(), False)
                 self._selector.register(stream, selectors.EVENT_READ, Lines(take))
+
+    def _tell_outdated(self) -> None:
+        """Say it if the run cannot go on because its Python was replaced."""
+        reason = outdated(self.root, self.setting["release"])
+        if reason is not None:
+            self.last_error = reason
+            self.log.write(reason)
 
     def _say(self, line: str) -> None:
         if "error:" in line:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mejiro_agent.errors import AgentError
@@ -27,6 +29,8 @@ TUNE_TIMEOUT_S = 3600
 HEALTH_TIMEOUT_S = 600
 HEALTH_FRAMES = 10
 HEALTH_SOURCE = "synthetic:640x480"
+
+_PYTHON = re.compile(r"python3\.[0-9]+t?")
 
 Tell = Callable[[str], None]
 
@@ -78,6 +82,22 @@ def install(root: Root, reader: Reader, release: str, tell: Tell) -> dict[str, A
     beside.symlink_to(os.path.relpath(folder, root.release(release)))
     beside.replace(link)
     return {"reused": reused, "environment": folder.name}
+
+
+def outdated(root: Root, release: str) -> str | None:
+    """Return why a release's environment runs no more, if its Python was replaced since.
+
+    On a system whose packages move, Termux above all, an upgrade may bring another Python.
+    """
+    environment = root.release(release) / "env"
+    program = Path(os.path.realpath(environment / "bin" / "python"))
+    made_for = sorted(path.name for path in environment.glob("lib/python3*"))
+    if not made_for or not _PYTHON.fullmatch(program.name):
+        return None
+    if program.exists() and program.name in made_for:
+        return None
+    found = f"is now {program.name}" if program.exists() else "is gone"
+    return f"the environment is for {made_for[0]}, which {found} on this device; deploy again"
 
 
 def _call(root: Root, reader: Reader, release: str, words: Sequence[str], timeout_s: float) -> Done:

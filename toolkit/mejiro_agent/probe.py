@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mejiro_agent import termux
 from mejiro_agent.errors import one_line
 from mejiro_agent.root import Root
 from mejiro_agent.services import find_managers
@@ -26,13 +27,13 @@ def probe(root: Root) -> dict[str, Any]:
     """Return the board, its system, its room and its cameras, as plain JSON values."""
     return {
         "host": platform.node(),
-        "user": pwd.getpwuid(os.getuid()).pw_name,
-        "board": _board(),
+        "user": user_name(),
+        "board": _board() or termux.phone(),
         "machine": machine(),
         "cpu_features": _cpu_features(),
         "cpus": os.cpu_count(),
         "kernel": platform.release(),
-        "system": _system_name(),
+        "system": _system_name() or termux.system(),
         "glibc": _glibc(),
         "python": platform.python_version(),
         "memory_bytes": _memory_bytes(),
@@ -47,6 +48,14 @@ def probe(root: Root) -> dict[str, Any]:
         "ssh_keygen": shutil.which("ssh-keygen") is not None,
         "signers": root.signers.is_file(),
     }
+
+
+def user_name() -> str:
+    """Return who this is; the number where the system has no name for it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def machine() -> str:
@@ -130,6 +139,11 @@ def _why_not_writable(folder: Path) -> str | None:
             stream.write(b"x")
     except OSError as error:
         return one_line(error)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".mejiro-", dir=_existing(folder)) as name:
+            Path(name, "link").symlink_to("x")
+    except OSError:
+        return "symbolic links cannot be made there, as on a phone's shared storage or a FAT disk"
     return None
 
 

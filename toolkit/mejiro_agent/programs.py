@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shlex
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ MAX_OUTPUT_BYTES = 8 * 1024 * 1024
 # In the environment of every program that a step starts: what a killed agent left behind is found.
 STEP_MARK = "MEJIRO_STEP"
 SERVICE_MARK = "MEJIRO_SERVICE"
+CALL_TIMEOUT_S = 120
 
 
 class Done(NamedTuple):
@@ -160,3 +162,29 @@ def kill_marked(root: Root, mark: str) -> None:
             with contextlib.suppress(OSError):
                 os.kill(one, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def call(
+    command: Sequence[str], *, timeout_s: float = CALL_TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run a short program of the system to its end, and return what it said."""
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def must(command: Sequence[str]) -> str:
+    """Run a command that must succeed, and return its output; AgentError with its last line."""
+    try:
+        done = call(command)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise AgentError(f"`{shlex.join(command)}` failed: {error}") from error
+    if done.returncode != 0:
+        told = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise AgentError(f"`{shlex.join(command)}` failed: {told}")
+    return done.stdout

@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 from typing import Any
 
+from mejiro_agent import termux
 from mejiro_agent.calls import CALLS
 from mejiro_agent.errors import AgentError, Cut, one_line
 from mejiro_agent.probe import python_version
@@ -25,6 +26,7 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 def serve(program: bytes) -> int:
     """Serve the host on standard input and output; `program` is this code as a zip file."""
     os.write(OUTPUT, GREETING)
+    termux.settle()
     session = Session(Reader(INPUT), OUTPUT, program)
     for number in _ENDING:
         signal.signal(number, _end)

@@ -1,4 +1,4 @@
-"""Keep the launcher running: by systemd, by a user's systemd, or by nobody but itself.
+"""Keep the launcher running: by systemd, a user's systemd, Termux, or nobody but itself.
 
 What a service manager starts is always the launcher, which follows state.json. So a manager is
 only touched when its unit or the launcher's code has changed.
@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
-import signal
 import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from mejiro_agent import termux
+from mejiro_agent.detached import Detached, runs
 from mejiro_agent.errors import AgentError
-from mejiro_agent.programs import SERVICE_MARK, environment
+from mejiro_agent.programs import call, must
 from mejiro_agent.root import Root, write_whole
-from mejiro_agent.told import launcher_pid, program_digest, read_status
-from mejiro_agent.units import launcher_command, quote, template_of, unit_text
+from mejiro_agent.termux_services import TermuxBoot, TermuxServices, why_not_services
+from mejiro_agent.units import quote, template_of, unit_text
 
 SERVICE = "mejiro"
 UNIT_NAME = f"{SERVICE}.service"
 SYSTEM_UNIT = Path("/etc/systemd/system") / UNIT_NAME
-COMMAND_TIMEOUT_S = 120
-START_TIMEOUT_S = 30.0
-LOG_LINES = 200
 _RUNNING = {"running", "degraded", "starting", "initializing", "maintenance"}
 
 
@@ -49,6 +46,9 @@ def find_managers() -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name in ("systemd", "systemd-user"):
         found[name] = _why_not(name)
+    if termux.prefix() is not None:
+        found["termux-services"] = why_not_services()
+        found["termux-boot"] = None
     found["detached"] = None
     return found
 
@@ -58,36 +58,13 @@ def _why_not(name: str) -> str | None:
         return "there is no systemctl"
     words = ["--user"] if name == "systemd-user" else []
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = _call(["systemctl", *words, "is-system-running"])
+        done = call(["systemctl", *words, "is-system-running"])
         if done.stdout.strip() not in _RUNNING:
             return f"systemd does not run here ({done.stdout.strip() or 'no answer'})"
-        if name == "systemd" and os.getuid() != 0 and _call(["sudo", "-n", "true"]).returncode:
+        if name == "systemd" and os.getuid() != 0 and call(["sudo", "-n", "true"]).returncode:
             return "sudo demands a password, or refuses"
         return None
     return "systemctl gives no answer, or there is no sudo"
-
-
-def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
-    )
-
-
-def _must(command: list[str]) -> str:
-    """Run a command that must succeed, and return its output; AgentError with its last line."""
-    try:
-        done = _call(command)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise AgentError(f"`{shlex.join(command)}` failed: {error}") from error
-    if done.returncode != 0:
-        told = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise AgentError(f"`{shlex.join(command)}` failed: {told}")
-    return done.stdout
 
 
 class Systemd:
@@ -107,7 +84,7 @@ class Systemd:
         return Path(home) / "systemd" / "user" / UNIT_NAME
 
     def _systemctl(self, *words: str) -> str:
-        return _must([*self._sudo, "systemctl", *self._words, *words])
+        return must([*self._sudo, "systemctl", *self._words, *words])
 
     def install(self, root: Root, release: str) -> None:
         """See `Manager.install`."""
@@ -127,7 +104,7 @@ class Systemd:
             self._systemctl("restart", UNIT_NAME)
         if self.user:
             with contextlib.suppress(OSError, subprocess.SubprocessError):
-                _call(["loginctl", "enable-linger"])
+                call(["loginctl", "enable-linger"])
 
     def _found(self) -> str | None:
         try:
@@ -147,14 +124,14 @@ class Systemd:
         beside = root.run / UNIT_NAME
         write_whole(beside, text.encode())
         # `install` writes beside and renames, so that a unit is never half there.
-        _must([*self._sudo, "install", "-m", "644", str(beside), str(self.unit)])
+        must([*self._sudo, "install", "-m", "644", str(beside), str(self.unit)])
 
     def remove(self, root: Root) -> None:
         """See `Manager.remove`."""
         if not self.serves(root):
             return
         self._systemctl("disable", "--now", UNIT_NAME)
-        _must([*self._sudo, "rm", "-f", str(self.unit)])
+        must([*self._sudo, "rm", "-f", str(self.unit)])
         self._systemctl("daemon-reload")
 
     def log(self, root: Root, lines: int) -> list[str]:
@@ -163,63 +140,20 @@ class Systemd:
         return [*self._sudo, "journalctl", *words]
 
 
-class Detached:
-    """Run the launcher in a session of its own, where there is no systemd; no boot starts it."""
-
-    def install(self, root: Root, release: str) -> None:
-        """See `Manager.install`."""
-        if runs(root):
-            return
-        # The new launcher ends the old one itself, so that nothing that happens to this process
-        # leaves the device with none.
-        process = subprocess.Popen(
-            launcher_command(root, "--detached"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(root, SERVICE_MARK),
-            cwd=root.folder,
-            start_new_session=True,
-        )
-        end_s = time.monotonic() + START_TIMEOUT_S
-        while not runs(root):
-            if process.poll() is not None or time.monotonic() > end_s:
-                raise AgentError(f"the launcher did not start; see {root.run / 'service.log'}")
-            time.sleep(0.05)
-
-    def remove(self, root: Root) -> None:
-        """See `Manager.remove`."""
-        end_s = time.monotonic() + START_TIMEOUT_S
-        number = signal.SIGTERM
-        while (pid := launcher_pid(root)) is not None:
-            with contextlib.suppress(OSError):
-                os.kill(pid, number)
-            if time.monotonic() > end_s - START_TIMEOUT_S / 2:
-                number = signal.SIGKILL
-            if time.monotonic() > end_s:
-                raise AgentError(f"the launcher (process {pid}) does not end; end it by hand")
-            time.sleep(0.05)
-
-    def log(self, root: Root, lines: int) -> list[str]:
-        """See `Manager.log`."""
-        return ["tail", "-n", str(lines), str(root.run / "service.log")]
-
-
-def runs(root: Root) -> bool:
-    """Say whether a launcher runs with the code that is installed now."""
-    pid = launcher_pid(root)
-    status = read_status(root)
-    return (
-        pid is not None
-        and status.get("pid") == pid
-        and status.get("program") == program_digest(root)
-    )
+# The name of each manager -> what makes it.
+MANAGERS: dict[str, Callable[[], Manager]] = {
+    "systemd": lambda: Systemd(user=False),
+    "systemd-user": lambda: Systemd(user=True),
+    "termux-services": TermuxServices,
+    "termux-boot": TermuxBoot,
+    "detached": Detached,
+}
 
 
 def remove_all(root: Root) -> None:
     """Stop whatever keeps a launcher of this root running."""
-    for manager in (Systemd(user=False), Systemd(user=True), Detached()):
-        manager.remove(root)
+    for make in MANAGERS.values():
+        make().remove(root)
 
 
 def manager_of(run: dict[str, Any] | None) -> Manager | None:
@@ -227,6 +161,6 @@ def manager_of(run: dict[str, Any] | None) -> Manager | None:
     if run is None:
         return None
     name = run["manager"]
-    if name not in ("systemd", "systemd-user", "detached"):
+    if name not in MANAGERS:
         raise AgentError(f"there is no service manager '{name}'")
-    return Detached() if name == "detached" else Systemd(user=name == "systemd-user")
+    return MANAGERS[name]()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from mejiro_agent.detached import Detached
 from mejiro_agent.errors import AgentError
 from mejiro_agent.root import Root, active, point_current, read_state, remember, write_state
-from mejiro_agent.services import Detached, manager_of
+from mejiro_agent.services import manager_of
 
 
 def begin(root: Root, release: str, run: dict[str, Any] | None) -> dict[str, Any]:

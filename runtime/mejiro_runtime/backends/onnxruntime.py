@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mejiro_runtime.android import to_install
 from mejiro_runtime.backends import distributions
 from mejiro_runtime.backends.protocol import BackendInfo, BackendRequest
 from mejiro_runtime.backends.providers import (
@@ -73,7 +75,7 @@ def choose(request: BackendRequest) -> tuple[str, str | None]:
         raise MissingPackage(
             "onnxruntime",
             purpose="running an .onnx file",
-            install="pip install 'mejiro-runtime[onnx]'",
+            install=to_install("onnx", "python-onnxruntime"),
         )
     return "onnxruntime", None
 
@@ -92,13 +94,23 @@ class _NotStarted(Exception):
     """Report, inside this module, why no session could be made, in ONNX Runtime's words."""
 
 
+def _import() -> Any:
+    """Return the module `onnxruntime`, without its word on systems that it has no wheels for.
+
+    Termux builds it for Android, where Python 3.13 says so and ONNX Runtime warns.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Unsupported platform", UserWarning)
+        return importlib.import_module("onnxruntime")
+
+
 class OnnxRuntimeBackend:
     """Run an ONNX file; see `Backend`."""
 
     def __init__(self, path: Path, request: BackendRequest) -> None:
         engine, _ = choose(request)
         try:
-            ort = importlib.import_module("onnxruntime")
+            ort = _import()
         except ImportError as error:
             raise BackendError(
                 f"onnxruntime {version_of(engine)} is installed but cannot be imported: {error}; "

@@ -45,6 +45,9 @@ def _print_device(found: dict[str, Any]) -> None:
         text = ", ".join(f"{key} {value}" for key, value in engines.items()) or "not installed"
         write(f"  {name}: {text}")
     write(f"  packages: {', '.join(f'{k} {v}' for k, v in found['packages'].items())}")
+    if battery := found["battery"]:
+        told = (f"{name.replace('_', ' ')} {value}" for name, value in battery.items())
+        write(f"  battery: {', '.join(told)}")
     write(f"  cameras: {', '.join(found['cameras']) or 'none'}")
     for camera in found["camera_details"]:
         if camera["problem"]:

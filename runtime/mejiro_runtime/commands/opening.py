@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-from mejiro_runtime import telemetry
+from mejiro_runtime import android, telemetry
 from mejiro_runtime.bundle import Bundle, open_bundle, tuned_path
 from mejiro_runtime.errors import SpecError, UsageError
 from mejiro_runtime.model import Model, open_model
@@ -93,4 +93,5 @@ def context(bundle: Bundle, model: Model, source: str) -> dict[str, Any]:
         "source": source,
         "device": telemetry.describe_machine(),
         "temperature_celsius": telemetry.temperature_celsius(),
+        **({"battery": battery} if (battery := android.battery()) else {}),
     }

@@ -50,7 +50,7 @@ def _check_display(build: str) -> None:
             "then `pip install opencv-python`, or look at the run with --web"
         )
     # Without one, Qt ends the program instead of raising an error.
-    if sys.platform.startswith("linux") and not (
+    if sys.platform.startswith(("android", "linux")) and not (
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     ):
         raise MejiroError(

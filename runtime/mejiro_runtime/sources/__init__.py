@@ -71,6 +71,12 @@ def _csi(rest: str) -> Source:
     return _reconnecting(open_csi(rest))
 
 
+def _termux(rest: str) -> Source:
+    from mejiro_runtime.sources.termux import TermuxSource
+
+    return _reconnecting(TermuxSource.parse(rest))
+
+
 def _reconnecting(source: Source) -> Source:
     from mejiro_runtime.sources.reconnecting import Reconnecting
 
@@ -88,10 +94,12 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "rtsp": _rtsp("rtsp"),
     "rtsps": _rtsp("rtsps"),
     "synthetic": _synthetic,
+    "termux": _termux,
 }
 USAGE = (
     "a picture, a folder of pictures, a video file, camera:N (or /dev/videoN), "
-    "picamera[:N], csi:N, http://… (MJPEG), rtsp://…, gstreamer:PIPELINE, or synthetic:WxH[@FPS]"
+    "picamera[:N], csi:N, http://… (MJPEG), rtsp://…, gstreamer:PIPELINE, termux:N (photos of a "
+    "phone), or synthetic:WxH[@FPS]"
 )
 
 

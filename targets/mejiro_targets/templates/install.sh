@@ -18,7 +18,10 @@ glibc=@@{glibc}
 needed_kb=@@{needed_kb}
 pip_wheel=@@{pip_wheel}
 system_packages=@@{system_packages} # "yes" lets the environment see what apt brought
-provided=@@{provided} # what apt has to bring: "numpy=python3-numpy ..."
+provided=@@{provided} # what the system has to bring: "numpy=python3-numpy cv2=opencv-python=4.9 ..."
+install=@@{install} upgrade=@@{upgrade} # how its packages are brought up
+python_packages=@@{python_packages}
+venv_package=@@{venv_package}
 
 fail() {
     printf 'install.sh: error: %s\n' "$1" >&2
@@ -49,24 +52,30 @@ bundle=$(CDPATH='' cd -P -- "$(dirname -- "$0")" && pwd) || fail "cannot enter t
 
 if [ -z "$python" ]; then
     python=python3
+    # A version with ">=" in it is no program's name.
     ! command -v "python$python_version" >/dev/null 2>&1 || python=python$python_version
 fi
 command -v "$python" >/dev/null 2>&1 ||
-    fail "$python is not here; run \`sudo apt install python3 python3-venv\`"
+    fail "$python is not here; run \`$install $python_packages\`"
 
 # Everything that could stop the installation, before anything is written. Prints the environment's
 # absolute path. Old Pythons read this too, hence the old ways of writing.
 mark=$(cat -- "$bundle/wheels/requirements.txt" "$bundle/install.sh" | cksum)
-env=$("$python" -I - "$env" "$mark" "$target" "$system" "$python_version" "$others" "$machine" \
-    "$glibc" "$needed_kb" "$provided" <<'PYTHON'
-import importlib.util, os, platform, shutil, struct, sys
+env=$("$python" -I -W ignore - "$env" "$mark" "$target" "$system" "$python_version" "$others" "$machine" \
+    "$glibc" "$needed_kb" "$provided" "$install" "$upgrade" "$venv_package" <<'PYTHON'
+import importlib, importlib.util, os, platform, re, shutil, struct, sys
 
-env, mark, target, system, wanted, others, machine, glibc, needed_kb, provided = sys.argv[1:]
+(env, mark, target, system, wanted, others, machine, glibc, needed_kb, provided, install, upgrade,
+ venv_package) = sys.argv[1:]
 
 
 def fail(text):
     sys.stderr.write("install.sh: error: %s\n" % text)
     sys.exit(1)
+
+
+def numbers(version):
+    return [int(part) for part in re.findall("[0-9]+", version)[:3]]
 
 
 # A 32-bit system may run on a 64-bit kernel, and then has another kernel's name.
@@ -77,7 +86,11 @@ if found != machine:
     fail("this bundle is for %s (%s), this system is %s; write it again with a --target of %s"
          % (target, machine, found, found))
 here = "%d.%d" % sys.version_info[:2]
-if here != wanted:
+oldest = wanted[2:] if wanted.startswith(">=") else None
+if oldest and numbers(here) < numbers(oldest):
+    fail("this bundle is for Python %s or newer (%s), found %s; run `%s`"
+         % (oldest, system, here, upgrade))
+if not oldest and here != wanted:
     fits = dict(pair.split("=") for pair in others.split()).get(here)
     advice = ("write it again with --system %s" % fits if fits
               else "give one with --python, or write it again for another target")
@@ -86,16 +99,26 @@ try:
     libc = os.confstr("CS_GNU_LIBC_VERSION")
 except (AttributeError, ValueError, OSError):
     libc = None
-if not libc:
+if glibc and not libc:
     fail("the wheels need glibc %s or newer, and this system has another C library" % glibc)
-if [int(part) for part in libc.split()[1].split(".")[:2]] < [int(p) for p in glibc.split(".")]:
+if glibc and numbers(libc) < numbers(glibc):
     fail("the wheels need glibc %s or newer, found %s; upgrade the system" % (glibc, libc.split()[1]))
-for pair in provided.split():
-    module, package = pair.split("=")
-    if importlib.util.find_spec(module) is None:
-        fail("%s is not installed; run `sudo apt install %s`" % (module, package))
+brought = [(pair + "=").split("=")[:3] for pair in provided.split()]
+missing = [one for one in brought if importlib.util.find_spec(one[0]) is None]
+if missing:
+    fail("%s %s not installed; run `%s %s`"
+         % (", ".join(one[0] for one in missing), "is" if len(missing) == 1 else "are", install,
+            " ".join(one[1] for one in missing)))
+for module, package, lowest in (one for one in brought if one[2]):
+    try:
+        has = str(importlib.import_module(module).__version__)
+    except Exception as error:
+        fail("%s of %s does not work (%s); run `%s`"
+             % (module, package, " ".join(str(error).split())[:200], upgrade))
+    if numbers(has) < numbers(lowest):
+        fail("%s is %s, this bundle needs %s or newer; run `%s`" % (package, has, lowest, upgrade))
 if importlib.util.find_spec("venv") is None:
-    fail("Python has no venv module; run `sudo apt install python3-venv`")
+    fail("Python has no venv module; run `%s %s`" % (install, venv_package))
 env = os.path.abspath(env)
 # pip writes the path into the first lines of programs, which are read by sh and by Python.
 if not set('\n\r"$`\\').isdisjoint(env):

@@ -62,6 +62,15 @@ def index_of(monkeypatch, tmp_path):
     return index_of
 
 
+def test_a_phone_is_told_with_what_its_files_may_be(capsys) -> None:
+    assert main(["targets", "android-termux"]) == 0
+    shown = capsys.readouterr().out
+    assert "Python >=3.10, no glibc" in shown
+    assert "onnxruntime (files up to opset 23, IR version 11)" in shown
+    assert "numpy >=2 from pkg's python-numpy" in shown
+    assert "started by    termux-services" in shown
+
+
 def test_the_doctor_says_what_can_be_built_for_a_target(capsys, index_of) -> None:
     index_of(["2.3.0"])
     assert main(["doctor", "--target", "raspberry-pi-5", "--json"]) == 0
@@ -74,6 +83,11 @@ def test_the_doctor_says_what_can_be_built_for_a_target(capsys, index_of) -> Non
     assert main(["doctor", "--target", "jetson-orin"]) == 0
     shown = capsys.readouterr().out
     assert "bring its wheel: mejiro bundle --wheels DIR" in shown
+    assert main(["doctor", "--target", "android-termux"]) == 0
+    shown = capsys.readouterr().out
+    assert ".onnx files can be written" in shown
+    assert ".tflite" not in shown  # nothing runs them there
+    assert shown.count("on the phone: pkg install") == 3
     index_of(None)
     assert main(["doctor", "--target", "linux-x86_64"]) == 0
     assert "connect to a network" in capsys.readouterr().out

@@ -19,6 +19,7 @@ from mejiro.targets import (
     AppTarget,
     Architecture,
     Quantization,
+    ServiceManager,
     TargetProfile,
     app_names,
     load_profile,
@@ -31,8 +32,8 @@ from mejiro_runtime.errors import SpecError
 from mejiro_runtime.sources import SOURCES
 
 EXPECTED = (
-    "jetson-orin linux-aarch64 linux-x86_64 raspberry-pi-3 raspberry-pi-32bit raspberry-pi-4 "
-    "raspberry-pi-5 raspberry-pi-zero-2-w"
+    "android-termux jetson-orin linux-aarch64 linux-x86_64 raspberry-pi-3 raspberry-pi-32bit "
+    "raspberry-pi-4 raspberry-pi-5 raspberry-pi-zero-2-w"
 )
 PROFILE = """schema = 1
 name = "board"
@@ -73,13 +74,15 @@ def test_a_target_is_called_as_its_file_and_survives_json(name: str) -> None:
     assert [one["name"] for one in value["systems"]] == [one.name for one in profile.systems]
     assert profile.cameras[0].partition(":")[0] in SOURCES
     for system in profile.systems:
+        # One engine a format is pinned, or says who brings it.
+        assert all("==" in one.package or one.source or one.provided for one in system.backends)
+        if not system.glibc:
+            continue
         tags = system.platform_tags(profile.architecture)
         minor = system.glibc.partition(".")[2]
         assert tags[0] == f"manylinux_2_{minor}_{profile.architecture.value}"
         assert tags[-1] == f"linux_{profile.architecture.value}"
         assert f"manylinux2014_{profile.architecture.value}" in tags
-        # One engine a format is pinned, or has to be brought and says from where.
-        assert all("==" in one.package or one.source for one in system.backends)
 
 
 def test_the_64_bit_pis_have_the_same_systems() -> None:
@@ -111,6 +114,23 @@ def test_a_jetson_names_the_wheel_that_no_index_has_first() -> None:
         assert "Jetson" in system.backends[0].source
 
 
+def test_a_phone_takes_all_but_the_runtime_from_termux_in_whatever_version() -> None:
+    profile = load_target("android-termux")
+    system = profile.system()
+    assert profile.service_manager is ServiceManager.TERMUX
+    assert (system.packages, system.glibc) == ((), "")
+    assert system.platform_tags(profile.architecture) == ("any",)
+    assert [one.apt for one in system.provided] == [
+        "python-numpy",
+        "opencv-python",
+        "python-onnxruntime",
+    ]
+    assert all(one.moves for one in system.provided)
+    assert system.package_manager.install == "pkg install"
+    (backend,) = system.backends
+    assert (backend.provided, backend.opset, backend.ir) == (True, 23, 11)
+
+
 def test_an_add_on_is_no_target() -> None:
     add_on = load_profile("coral-usb")
     assert isinstance(add_on, AddOn)
@@ -130,7 +150,9 @@ def test_an_app_takes_no_wheels() -> None:
 
 
 def test_unknown_names_list_those_there_are(tmp_path) -> None:
-    with pytest.raises(UsageError, match="there is no target 'toaster'; use one of jetson-orin, "):
+    with pytest.raises(
+        UsageError, match="there is no target 'toaster'; use one of android-termux, "
+    ):
         load_target("toaster")
     with pytest.raises(UsageError, match="raspberry-pi-5 has no system 'buster'; it has bookworm"):
         load_target("raspberry-pi-5").system("buster")
@@ -174,6 +196,8 @@ def test_a_profile_of_ones_own_is_read_from_its_file(tmp_path) -> None:
         ("numpy==1.0", "=", "system 1: 'packages' holds '=', which is no requirement"),
         ('name = "litert"', 'name = "tvm"', "system 1, backend 1: 'name' must be one of litert"),
         ("ai-edge-litert==2.3.0", "x>=2", "system 1, backend 1: 'package' must be pinned"),
+        ("litert==2.3.0", 'x"\nprovided = true\n#', "edge-x is provided, but no 'provided' table"),
+        ("litert==2.3.0", 'litert==2.3.0"\nopset = 2000\n#', "'opset' must lie in 0 to 1000"),
         ("[[system.backend]]", "[[system.extra]]", "at least one 'backend'"),
         ("[[system.backend]]", "[[", "is not valid TOML"),
     ],

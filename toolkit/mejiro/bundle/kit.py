@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from mejiro.bundle.closure import Wheel, read_wheel_name
+from mejiro.bundle.onnx_version import check_versions
 from mejiro.bundle.pip import Fit, NoWheel, Unreachable
 from mejiro.bundle.wheelhouse import Wish, gather
 from mejiro.errors import TargetError, UsageError
@@ -50,8 +51,8 @@ class Kit:
 
     @property
     def provided(self) -> dict[str, str]:
-        """The packages that the system brings, with their versions."""
-        return {one.package: one.version for one in self.system.provided}
+        """The packages that the system brings, with the versions that it has at least."""
+        return {one.package: one.lowest for one in self.system.provided}
 
     @property
     def where(self) -> str:
@@ -70,13 +71,16 @@ def make_kit(artifacts: Sequence[Artifact], options: TargetOptions) -> Kit:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder; give one with wheels as --wheels")
     backends = choose_backends(artifacts, options)
+    for backend in backends:
+        check_versions(artifacts, backend, _where(profile, system))
     fit = Fit.of(profile, system)
-    engines = (_brought(backend, options.wheels, fit) or backend.package for backend in backends)
+    engines = [_brought(backend, options.wheels, fit) or backend.package for backend in backends]
     requirements = (*system.packages, *engines)
-    provided = {one.package: one.version for one in system.provided}
-    wish = Wish(requirements, fit, profile.architecture.value, provided, options.wheels)
+    provided = {one.package: one.lowest for one in system.provided}
+    asked = tuple(one for one in requirements if Requirement(one).name not in provided)
+    wish = Wish(asked, fit, profile.architecture.value, provided, options.wheels)
     try:
-        wheels = gather(wish, offline=options.offline)
+        wheels = gather(wish, offline=options.offline) if asked else ()
         (pip,) = gather(Wish(("pip",), fit, wish.machine, {}), offline=options.offline)
     except NoWheel as error:
         raise TargetError(_no_wheel(error.package, options, system)) from None
@@ -156,9 +160,11 @@ def _no_engine(artifact: Artifact, options: TargetOptions, system: TargetSystem)
     engines = ", ".join(backend.distribution for backend in system.backends)
     choices = _other_systems(options, system, artifact)
     choices.append(f"a {' or '.join(formats)} file, which {engines} runs there")
+    machine = options.profile.architecture.value
+    kind = f"{machine} without glibc" if not system.glibc else machine
     return (
         f"{_where(options.profile, system)} has no engine for {artifact.card.file}: no wheel of "
-        f"one exists for {options.profile.architecture.value}; choose {', or '.join(choices)}"
+        f"one exists for {kind}; choose {', or '.join(choices)}"
     )
 
 
@@ -185,7 +191,7 @@ def _no_wheel(package: str, options: TargetOptions, system: TargetSystem) -> str
     profile = options.profile
     about = (
         f"{_where(profile, system)}: Python {system.python}, {profile.architecture.value}, "
-        f"glibc {system.glibc}"
+        f"glibc {system.glibc or 'none'}"
     )
     systems = [f"--system {other.name}" for other in profile.systems if other is not system]
     engines = [f"--engine {backend.distribution}" for backend in system.backends]

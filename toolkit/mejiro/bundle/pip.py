@@ -67,7 +67,7 @@ class Fit:
     @classmethod
     def of(cls, profile: TargetProfile, system: TargetSystem) -> Fit:
         """Return what fits `system` of `profile`."""
-        return cls(system.python, system.platform_tags(profile.architecture))
+        return cls(system.oldest_python, system.platform_tags(profile.architecture))
 
     def tags(self) -> frozenset[Tag]:
         """Return the tags of all wheels that it takes."""

@@ -20,6 +20,7 @@ class Supply(str, Enum):
     INDEX = "index"
     ELSEWHERE = "elsewhere"  # no index has it: its wheel has to be brought
     APT = "apt"
+    PKG = "pkg"
     UNREACHABLE = "unreachable"  # not in the cache, and no index answers
     NOWHERE = "nowhere"
 
@@ -36,7 +37,7 @@ class Supplied:
     @property
     def available(self) -> bool:
         """Whether a bundle could hold it, or need not."""
-        return self.supply in (Supply.CACHE, Supply.INDEX, Supply.APT)
+        return self.supply in (Supply.CACHE, Supply.INDEX, Supply.APT, Supply.PKG)
 
 
 def survey(profile: TargetProfile) -> list[Supplied]:
@@ -47,15 +48,31 @@ def survey(profile: TargetProfile) -> list[Supplied]:
         for package, formats, source in _packages(system):
             supply = Supply.ELSEWHERE if source else _supply(package, fit)
             found.append(Supplied(system.name, package, formats, supply))
-        found += [
-            Supplied(system.name, f"{one.package}=={one.version}", (), Supply.APT)
-            for one in system.provided
-        ]
+        found += _provided(system)
     return found
 
 
+def _provided(system: TargetSystem) -> list[Supplied]:
+    """Return what the system's own package manager brings, and which files each runs."""
+    runs = {one.distribution: one.format.value for one in system.backends if one.provided}
+    supply = Supply(system.package_manager.value)
+    return [
+        Supplied(
+            system.name,
+            one.requirement,
+            (runs[one.package],) if one.package in runs else (),
+            supply,
+        )
+        for one in system.provided
+    ]
+
+
 def _packages(system: TargetSystem) -> list[tuple[str, tuple[str, ...], str]]:
-    engines = [(one.package, (one.format.value,), one.source) for one in system.backends]
+    engines = [
+        (one.package, (one.format.value,), one.source)
+        for one in system.backends
+        if not one.provided
+    ]
     return [*engines, *((package, tuple[str, ...](), "") for package in system.packages)]
 
 

@@ -40,6 +40,7 @@ TODO = {
     Supply.CACHE: "",
     Supply.INDEX: "",
     Supply.APT: "on the device",
+    Supply.PKG: "on the phone: pkg install",
     Supply.ELSEWHERE: "bring its wheel: mejiro bundle --wheels DIR",
     Supply.UNREACHABLE: "connect to a network",
     Supply.NOWHERE: "choose another engine or system",
@@ -53,8 +54,8 @@ def doctor(target: str | None, as_json: bool) -> None:
     """Tell what this workstation has for each job, and what to install for the rest.
 
     With --target it tells which formats can be written here for that device, and where each
-    package of its systems can be had from: the cache, pip's index, apt, or elsewhere. Nothing is
-    downloaded.
+    package of its systems can be had from: the cache, pip's index, the system's own package
+    manager, or elsewhere. Nothing is downloaded.
 
     \b
     Examples:
@@ -79,8 +80,11 @@ def doctor(target: str | None, as_json: bool) -> None:
 
 def _tell_target(profile: TargetProfile, *, as_json: bool) -> None:
     supplied = survey(profile)
+    runs = {backend.format.value for system in profile.systems for backend in system.backends}
     formats = {
-        name: all(_version(package) for package in packages) for name, packages in WRITERS.items()
+        name: all(_version(package) for package in packages)
+        for name, packages in WRITERS.items()
+        if name in runs
     }
     signing = shutil.which("ssh-keygen") is not None
     if as_json:

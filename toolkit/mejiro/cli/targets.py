@@ -75,7 +75,8 @@ def _tell(profile: TargetProfile | AddOn | AppTarget) -> None:
     say(f"  quantization  {profile.quantization.value}")
     say(f"  threads       {profile.threads or 'the CPUs, at most 4'}")
     say(f"  cameras       {', '.join(profile.cameras) or 'none'}")
-    say(f"  apt           {' '.join(profile.apt) or 'nothing'}")
+    manager = profile.system().package_manager.value
+    say(f"  {manager:<13} {' '.join(profile.apt) or 'nothing'}")
     say(f"  started by    {profile.service_manager.value}")
     for system in profile.systems:
         _tell_system(system)
@@ -83,11 +84,15 @@ def _tell(profile: TargetProfile | AddOn | AppTarget) -> None:
 
 def _tell_system(system: TargetSystem) -> None:
     sees = ", sees the system's packages" if system.system_site_packages else ""
-    say(f"{system.name}: {system.title}, Python {system.python}, glibc {system.glibc}{sees}")
+    glibc = f"glibc {system.glibc}" if system.glibc else "no glibc"
+    say(f"{system.name}: {system.title}, Python {system.python}, {glibc}{sees}")
     for backend in system.backends:
-        source = f" (bring it: {backend.source})" if backend.source else ""
-        say(f"  {f'.{backend.format.value}':<13} {backend.package}{source}")
+        note = f" (bring it: {backend.source})" if backend.source else ""
+        if backend.opset and backend.ir:
+            note += f" (files up to opset {backend.opset}, IR version {backend.ir})"
+        say(f"  {f'.{backend.format.value}':<13} {backend.package}{note}")
     for package in system.packages:
         say(f"  {'':<13} {package}")
     for one in system.provided:
-        say(f"  {'':<13} {one.package} {one.version} from apt's {one.apt}")
+        manager = system.package_manager.value
+        say(f"  {'':<13} {one.package} {one.version} from {manager}'s {one.apt}")

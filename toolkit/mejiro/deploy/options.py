@@ -16,6 +16,8 @@ class Manager(str, Enum):
     AUTO = "auto"
     SYSTEMD = "systemd"
     SYSTEMD_USER = "systemd-user"
+    TERMUX_SERVICES = "termux-services"
+    TERMUX_BOOT = "termux-boot"
     DETACHED = "detached"
 
 

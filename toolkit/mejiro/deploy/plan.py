@@ -90,6 +90,7 @@ def make_plan(
     # A service that runs goes on as it was started, with the new release.
     run = state["current"]["run"]
     if options.service is not None:
+        _check_source(device, facts, options.service.source)
         manager, more = choose_manager(device, facts, options.service.manager)
         run = {"arguments": options.service.arguments(), "manager": manager}
         notes += more
@@ -142,6 +143,16 @@ def check_fits(device: str, bundle: DeployBundle, facts: dict[str, Any]) -> None
         )
 
 
+def _check_source(device: str, facts: dict[str, Any], source: str) -> None:
+    """Raise DeployError for a camera of Linux on a phone, which has none for its programs."""
+    if Manager.TERMUX_BOOT.value in facts["managers"] and source.startswith(("camera:", "/dev/")):
+        raise DeployError(
+            f"Android on {device} gives its cameras to apps, and {source} is none; name what to "
+            "look at with --source: http://127.0.0.1:8080/video of an app that serves the camera, "
+            "termux:0 for photos, or a folder of pictures"
+        )
+
+
 def _check_room(device: str, facts: dict[str, Any], upload_bytes: int, wheel_bytes: int) -> None:
     needed = round(upload_bytes + UNPACKED * wheel_bytes) + MARGIN_BYTES
     if facts["free_bytes"] < needed:
@@ -180,24 +191,37 @@ def choose_manager(device: str, facts: dict[str, Any], asked: Manager) -> tuple[
     """Return what will keep the service running, and what to know about that."""
     found: dict[str, str | None] = facts["managers"]
     if asked is not Manager.AUTO:
-        if found.get(asked.value) is not None:
+        why = found.get(asked.value, "it is no Termux")
+        if why is not None:
             raise DeployError(
-                f"{device} cannot run the service by {asked.value}: {found[asked.value]}; allow "
-                "it there, or leave the choice to the deploy with --manager auto"
+                f"{device} cannot run the service by {asked.value}: {why}; allow it there, or "
+                "leave the choice to the deploy with --manager auto"
             )
         name = asked.value
     else:
         name = next(name for name in found if found[name] is None)
+    if name in (Manager.TERMUX_SERVICES.value, Manager.TERMUX_BOOT.value):
+        return name, _notes_on_termux(found)
     if name == Manager.DETACHED.value:
         return name, ["no systemd can be used, so the service will not start again after a reboot"]
     if name == Manager.SYSTEMD_USER.value:
-        why = found[Manager.SYSTEMD.value]
         note = (
-            f"the service is the user's own ({why}); it starts at boot only if the user lingers: "
-            f"`sudo loginctl enable-linger {facts['user']}`"
+            f"the service is the user's own ({found[Manager.SYSTEMD.value]}); it starts at boot "
+            f"only if the user lingers: `sudo loginctl enable-linger {facts['user']}`"
         )
         return name, [note]
     return name, []
+
+
+def _notes_on_termux(found: dict[str, str | None]) -> list[str]:
+    """Return what to know about a service on a phone, as far as nobody can find it out there."""
+    boot = "after a reboot the service starts only where the app Termux:Boot was opened once"
+    rights = "Android may end the service unless Termux may use the battery without restriction"
+    notes = [boot, rights]
+    why = found.get(Manager.TERMUX_SERVICES.value)
+    if why is not None:
+        notes.append(f"nothing starts the service again if Android ends it: {why}")
+    return notes
 
 
 def _version(text: str) -> tuple[int, int]:

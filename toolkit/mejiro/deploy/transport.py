@@ -27,6 +27,7 @@ SSH_OPTIONS = {
     "RemoteCommand": "none",  # a host's own would stand in the way of ours
 }
 SSH_FAILED, NOT_FOUND = 255, 127
+TERMUX_PORT = 8022  # where the ssh server of Termux listens, an app with packages of its own
 KEPT_ERROR_LINES = 50
 MAX_LINE_BYTES = 4096
 # What ssh says -> what that means here. The first that is found counts.
@@ -57,7 +58,7 @@ SSH_ERRORS = (
         r"Connection refused",
         (
             "{name} answers, but runs no ssh server on port {port}; switch it on there "
-            "(`sudo systemctl enable --now ssh`), or name another port"
+            "({switch_on}), or name another port"
         ),
     ),
     (
@@ -165,7 +166,8 @@ def explain_end(url: DeviceUrl, code: int | None, said: list[str]) -> DeployErro
             "3.10: install a newer system"
         )
     if code == NOT_FOUND or "python3: not found" in text:
-        return DeployError(f"{url.name} has no python3; install it there (`apt install python3`)")
+        install = "pkg install python" if url.port == TERMUX_PORT else "apt install python3"
+        return DeployError(f"{url.name} has no python3; install it there (`{install}`)")
     if code == SSH_FAILED:
         return DeployError(_explain_ssh(url, text, told))
     if code is not None and code < 0:
@@ -179,12 +181,18 @@ def _explain_ssh(url: DeviceUrl, text: str, told: str) -> str:
     forget = re.search(r"ssh-keygen -f \S+ -R \S+", text)
     key = f"'[{url.host}]:{url.port}'" if url.port else url.host
     port = "" if url.port is None else f"-p {url.port} "
+    port_number = refused[1] if refused else url.port or 22
     words = {
         "name": url.name,
         "host": url.host,
         "login": url.login,
         "user": url.user or "this user",
-        "port": refused[1] if refused else url.port or 22,
+        "port": port_number,
+        "switch_on": (
+            "`sshd` in Termux, and `pkg install openssh` before it"
+            if int(port_number) == TERMUX_PORT
+            else "`sudo systemctl enable --now ssh`"
+        ),
         "ssh": f"ssh {port}{url.login}",
         "forget": forget[0] if forget else f"ssh-keygen -R {key}",
     }

@@ -16,12 +16,14 @@ from mejiro_runtime.errors import SpecError
 from mejiro_runtime.sources import SOURCES
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_PYTHON = re.compile(r"3\.(1[0-9])")
+_PYTHON = re.compile(r"(>=)?3\.(1[0-9])")
+_VERSION = re.compile(r"(>=)?[0-9]+(\.[0-9]+)*")
 _GLIBC = re.compile(r"2\.([0-9]{1,3})")
 _APT = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 # The first manylinux tag by number (PEP 600), and the glibc of the last tag by year (PEP 599).
 _OLDEST_GLIBC, _GLIBC_2014 = 5, 17
+_MAX_ONNX_VERSION = 1000
 
 
 class Architecture(str, Enum):
@@ -50,7 +52,25 @@ class ServiceManager(str, Enum):
     """Name what starts programs with the system."""
 
     SYSTEMD = "systemd"
+    TERMUX = "termux-services"
     NONE = "none"
+
+
+class PackageManager(str, Enum):
+    """Name what brings a system's own packages."""
+
+    APT = "apt"
+    PKG = "pkg"
+
+    @property
+    def install(self) -> str:
+        """The command before the names of packages to install."""
+        return "pkg install" if self is PackageManager.PKG else "sudo apt install"
+
+    @property
+    def upgrade(self) -> str:
+        """The command that upgrades all that is installed."""
+        return "pkg upgrade" if self is PackageManager.PKG else "sudo apt upgrade"
 
 
 @dataclass(frozen=True)
@@ -58,17 +78,26 @@ class TargetBackend:
     """Name a package that brings one of the runtime's backends to a system.
 
     `package` is a requirement, pinned unless the wheel has to be brought from `source`, which
-    no public index replaces; `source` is empty otherwise.
+    no public index replaces; `source` is empty otherwise. One that is `provided` is among the
+    packages that the system brings, which say its version. `opset` and `ir` are the newest of
+    ONNX that the oldest version there reads, 0 where files need not be looked at.
     """
 
     name: str
     package: str
     source: str = ""
+    provided: bool = False
+    opset: int = 0
+    ir: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in BACKENDS:
             raise SpecError(f"'name' must be one of {', '.join(BACKENDS)}, found '{self.name}'")
-        _check_requirement("package", self.package, pinned=not self.source)
+        pinned = not (self.source or self.provided)
+        _check_requirement("package", self.package, pinned=pinned)
+        for name, value in (("opset", self.opset), ("ir", self.ir)):
+            if not 0 <= value <= _MAX_ONNX_VERSION:
+                raise SpecError(f"'{name}' must lie in 0 to {_MAX_ONNX_VERSION}, found {value}")
 
     @property
     def distribution(self) -> str:
@@ -83,7 +112,11 @@ class TargetBackend:
 
 @dataclass(frozen=True)
 class Provided:
-    """Name a package that the system itself brings: the version it has there, and from where."""
+    """Name a package that the system itself brings: the version it has there, and from where.
+
+    `version` is the one of a system that stays as it is, or ``>=`` and the lowest that will do
+    where versions move from day to day. `apt` is what the system's package manager calls it.
+    """
 
     package: str
     version: str
@@ -91,9 +124,25 @@ class Provided:
     apt: str
 
     def __post_init__(self) -> None:
-        _check_requirement("package", f"{self.package}=={self.version}", pinned=True)
+        _check("version", self.version, _VERSION)
+        _check_requirement("package", f"{self.package}=={self.lowest}", pinned=True)
         _check("module", self.module, _MODULE)
         _check("apt", self.apt, _APT)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the version is a lower end, so that a device has to be asked."""
+        return self.version.startswith(">=")
+
+    @property
+    def lowest(self) -> str:
+        """The version that it has at least."""
+        return self.version.removeprefix(">=")
+
+    @property
+    def requirement(self) -> str:
+        """The package with its version, as a requirement."""
+        return f"{self.package}{'' if self.moves else '=='}{self.version}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +151,8 @@ class TargetSystem:
 
     `backends` are in the order of preference; `packages` are pinned and go into every wheelhouse,
     `provided` ones into none. `system_site_packages` lets the environment see the system's own
-    Python packages.
+    Python packages. `python` is one version, or ``>=`` and the oldest where the system's moves;
+    `glibc` is empty for a system with another C library, which has no wheels but pure ones.
     """
 
     name: str
@@ -113,11 +163,13 @@ class TargetSystem:
     packages: tuple[str, ...]
     provided: tuple[Provided, ...] = ()
     system_site_packages: bool = False
+    package_manager: PackageManager = PackageManager.APT
 
     def __post_init__(self) -> None:
         _check("name", self.name, _NAME)
         _check("python", self.python, _PYTHON)
-        _check("glibc", self.glibc, _GLIBC)
+        if self.glibc:
+            _check("glibc", self.glibc, _GLIBC)
         if not self.backends:
             raise SpecError("a system needs at least one 'backend'")
         _check_different("backend", [backend.distribution for backend in self.backends])
@@ -125,12 +177,23 @@ class TargetSystem:
             _check_requirement("packages", package, pinned=True)
         if self.provided and not self.system_site_packages:
             raise SpecError("'provided' packages need 'system_site_packages = true'")
+        there = {one.package for one in self.provided}
+        for backend in self.backends:
+            if backend.provided and backend.distribution not in there:
+                raise SpecError(f"{backend.distribution} is provided, but no 'provided' table")
+
+    @property
+    def oldest_python(self) -> str:
+        """The version of Python that it has at least."""
+        return self.python.removeprefix(">=")
 
     def platform_tags(self, architecture: Architecture) -> tuple[str, ...]:
         """Return the platform tags of wheels that this system can use, the newest first.
 
         pip takes a tag for itself alone, so each is listed (PEP 600, and PEP 599 for 2014).
         """
+        if not self.glibc:
+            return ("any",)
         minor = int(self.glibc.partition(".")[2])
         tags = [
             f"manylinux_2_{number}_{architecture.value}"
@@ -286,6 +349,7 @@ def _system_to_json(system: TargetSystem, architecture: Architecture) -> dict[st
         "glibc": system.glibc,
         "platform_tags": list(system.platform_tags(architecture)),
         "system_site_packages": system.system_site_packages,
+        "package_manager": system.package_manager.value,
         "packages": list(system.packages),
         "provided": [vars(one) for one in system.provided],
         "backends": [vars(one) for one in system.backends],

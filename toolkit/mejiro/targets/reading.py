@@ -14,6 +14,7 @@ from mejiro.targets.profile import (
     AppForm,
     AppTarget,
     Architecture,
+    PackageManager,
     Provided,
     Quantization,
     ServiceManager,
@@ -31,6 +32,7 @@ else:
 
 SCHEMA = 1
 MAX_PROFILE_BYTES = 1 << 18
+NO_GLIBC = "none"  # what a profile writes for a system with another C library
 Entry = TypeVar("Entry")
 
 
@@ -154,23 +156,31 @@ READERS: dict[str, Callable[[Fields, str], TargetProfile | AddOn | AppTarget]] =
 
 
 def _read_system(fields: Fields, what: str) -> TargetSystem:
+    glibc = fields.text("glibc")
     values: dict[str, Any] = {
         "name": fields.text("name"),
         "title": fields.text("title"),
         "python": fields.text("python"),
-        "glibc": fields.text("glibc"),
+        "glibc": "" if glibc == NO_GLIBC else glibc,
         "backends": _tables(fields, "backend", what, _read_backend),
         "packages": _texts(fields, "packages", what),
         "provided": _tables(fields, "provided", what, _read_provided),
         "system_site_packages": fields.flag("system_site_packages", False),
+        "package_manager": fields.choice("package_manager", PackageManager.APT),
     }
     return _made(lambda: TargetSystem(**values), what)
 
 
 def _read_backend(fields: Fields, what: str) -> TargetBackend:
-    name, package = fields.text("name"), fields.text("package")
-    source = fields.text("source", "")
-    return _made(lambda: TargetBackend(name, package, source), what)
+    values: dict[str, Any] = {
+        "name": fields.text("name"),
+        "package": fields.text("package"),
+        "source": fields.text("source", ""),
+        "provided": fields.flag("provided", False),
+        "opset": fields.integer("opset", 0),
+        "ir": fields.integer("ir", 0),
+    }
+    return _made(lambda: TargetBackend(**values), what)
 
 
 def _read_provided(fields: Fields, what: str) -> Provided:
