@@ -147,7 +147,7 @@ def picture_live(open_phone: Callable[..., Any], out: Path) -> None:
 def picture_sideways(open_phone: Callable[..., Any], out: Path) -> None:
     """Show the page in landscape."""
     with open_phone(Phone(size=LANDSCAPE, scheme="dark")) as page:
-        put_together([live(page)], out / "android-landscape.png", 360)
+        put_together([live(page)], out / "android-landscape.png", 350)
 
 
 def picture_start(open_phone: Callable[..., Any], out: Path) -> None:

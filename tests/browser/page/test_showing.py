@@ -274,6 +274,24 @@ def test_the_page_is_used_by_keyboard(open_page: OpenPage) -> None:
     assert page.evaluate("document.activeElement.id") == "open-latency"
 
 
+def test_sheets_close_where_they_were_opened(open_page: OpenPage) -> None:
+    opened = open_page()
+    page = opened.page
+    page.click("#welcome-settings")
+    assert page.is_visible("#settings")
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#settings")
+    assert page.evaluate("document.activeElement.id") == "welcome-settings"
+    page.click("#start-golden")
+    opened.wait("running")
+    page.click("#open-latency")
+    page.click("#close-latency")
+    page.click("#open-settings")
+    assert page.is_hidden("#latency")
+    page.click("#use-golden")
+    assert page.is_hidden("#settings")
+
+
 def test_answers_are_spoken_once_not_at_every_frame(open_page: OpenPage) -> None:
     script = """
       window.spoken = [];
