@@ -277,6 +277,18 @@ def test_a_fallback_is_told_plainly(open_page: OpenPage) -> None:
     opened.wait("running")
 
 
+def test_the_last_choice_counts(open_page: OpenPage) -> None:
+    opened = open_page(open_ms=200)
+    opened.page.click("#welcome-settings")
+    for backend in ("webgpu", "wasm", "webgpu"):
+        opened.page.select_option("#backend", backend)
+    opened.until("mejiro.model?.info.requested === 'webgpu'")
+    opened.wait("ready")
+    opened.page.wait_for_timeout(500)
+    assert opened.page.evaluate("mejiro.model.info.requested") == "webgpu"
+    opened.wait("ready")
+
+
 def test_threads_are_offered_only_where_the_page_is_isolated(open_page: OpenPage) -> None:
     opened = open_page("?source=golden", state="running", isolated=False)
     opened.page.click("#open-settings")

@@ -234,6 +234,7 @@ def test_the_language_is_the_readers_and_can_be_changed(open_page: OpenPage) -> 
     page.select_option("#language", "en")
     assert page.get_attribute("html", "lang") == "en"
     assert opened.text("#settings-title") == "Settings"
+    assert opened.text("#answers-title") == "What it sees"
     assert page.get_attribute("#toggle", "aria-label") == "Stop"
     page.reload()
     opened.wait("running")  # the camera was allowed and in use, so it starts again
@@ -245,7 +246,9 @@ def test_the_language_is_the_readers_and_can_be_changed(open_page: OpenPage) -> 
 
 def test_settings_that_were_tampered_with_do_no_harm(open_page: OpenPage) -> None:
     script = """
-      localStorage.setItem("mejiro.settings", '{"top": "many", "threads": 7, "model": 99, "x": 1}');
+      localStorage.setItem("mejiro.settings", JSON.stringify({
+        top: "many", threads: 7, model: -1.5, backend: "abacus", resolution: "huge", x: 1,
+      }));
       localStorage.setItem("mejiro.verified", "{not JSON");
     """
     opened = open_page(script=script)

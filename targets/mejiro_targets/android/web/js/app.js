@@ -44,7 +44,8 @@ export class App extends EventTarget {
     this._attempt = 0;
     this._turn = Promise.resolve();
     this._opening = Promise.resolve();
-    this._accepted = null;
+    this._accepted = false;
+    this._choice = 0;
     this.setState("loading");
   }
 
@@ -60,7 +61,7 @@ export class App extends EventTarget {
   /** The site's entry for the model that is chosen. */
   get entry() {
     const { models } = this.site;
-    return models[Math.min(this.settings.get("model"), models.length - 1)];
+    return models[this.settings.get("model")] ?? models[0];
   }
 
   get running() {
@@ -73,15 +74,9 @@ export class App extends EventTarget {
     this.model?.close();
     this.model = null;
     this.verification = null;
-    this._accepted = null;
+    this._accepted = false;
     this.setState("loading");
-    this._device ??= await describeDevice();
-    try {
-      this.model = await openModel(this._wanted());
-    } catch (error) {
-      this.fail("model", { reason: error.message });
-      return false;
-    }
+    if (!(await this._openModel())) return false;
     this._tell("model");
     const known = this.parameters.auto ? null : rememberedVerification(this.site, this.model);
     if (known) this._verified(known);
@@ -89,6 +84,21 @@ export class App extends EventTarget {
     if (this.state !== "loading") return false;
     this.setState("ready");
     return this.trusted;
+  }
+
+  /** Open what is chosen; false if that fails, which is told, or if something else is by now. */
+  async _openModel() {
+    this._choice += 1;
+    const choice = this._choice;
+    this._device ??= await describeDevice();
+    try {
+      const model = await openModel(this._wanted());
+      if (choice === this._choice) this.model = model;
+      else model.close();
+    } catch (error) {
+      if (choice === this._choice) this.fail("model", { reason: error.message });
+    }
+    return choice === this._choice && this.model !== null;
   }
 
   _wanted() {
@@ -107,12 +117,12 @@ export class App extends EventTarget {
 
   /** Whether the model may run: it gave the golden answers here, or the user said so. */
   get trusted() {
-    return this.verification?.passed === true || this._accepted !== null;
+    return this.verification?.passed === true || this._accepted;
   }
 
   /** Let a model run that failed its verification; the report says so. */
   accept() {
-    this._accepted = this.verification ?? { passed: false };
+    this._accepted = true;
     this._tell("verification");
   }
 
@@ -162,6 +172,7 @@ export class App extends EventTarget {
     }
     this._setOpening(false);
     this.source = source;
+    this.results = null;
     this.kind = kind;
     source.onLost = () => this.fail("lost");
     this.stage.show(source, this.entry.card.input);
@@ -283,8 +294,7 @@ export class App extends EventTarget {
   report() {
     if (!this.run?.recorder.count || !this.model) return null;
     const verification = this.verification && { ...this.verification };
-    if (verification && !verification.passed)
-      verification.accepted_by_user = this._accepted !== null;
+    if (verification && !verification.passed) verification.accepted_by_user = this._accepted;
     return makeReport({
       site: this.site,
       model: this.model,

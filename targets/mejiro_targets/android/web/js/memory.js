@@ -14,6 +14,12 @@ const DEFAULTS = {
   awake: true,
   language: "",
 };
+/** What may be chosen, where that is a list; of a resolution a camera gives the nearest it has. */
+export const CHOICES = {
+  resolution: ["640x480", "1280x720", "1920x1080"],
+  backend: ["wasm", "webgpu"],
+  language: ["", "en", "ja"],
+};
 
 /** Read a JSON value that was kept under `name`; null if there is none that can be read. */
 export function recall(name) {
@@ -39,7 +45,7 @@ export class Settings {
     const kept = recall("settings");
     this._values = { ...DEFAULTS };
     for (const [name, value] of Object.entries(kept && typeof kept === "object" ? kept : {})) {
-      if (fits(DEFAULTS[name], value)) this._values[name] = value;
+      if (fits(name, value)) this._values[name] = value;
     }
   }
 
@@ -53,7 +59,10 @@ export class Settings {
   }
 }
 
-function fits(standard, value) {
+function fits(name, value) {
+  if (!Object.hasOwn(DEFAULTS, name)) return false;
+  const standard = DEFAULTS[name];
+  if (CHOICES[name]) return CHOICES[name].includes(value);
   if (standard === null) return value === null || typeof value === "number";
   return typeof value === typeof standard;
 }

@@ -84,7 +84,8 @@ function refresh() {
 }
 
 function showAnswer() {
-  if (app.results) answers.show(app.results, settings.get("top"));
+  const shown = app.running || app.state === "stopped";
+  if (shown && app.results) answers.show(app.results, settings.get("top"));
 }
 
 async function restart() {

@@ -1,7 +1,8 @@
 /** Read what the page's address asks for; what it cannot mean is left out. */
 
+import { CHOICES } from "./memory.js";
+
 const SOURCES = ["camera", "golden", "file"];
-const BACKENDS = ["wasm", "webgpu"];
 const MAX_THREADS = 64;
 const MAX_FRAMES = 100000;
 
@@ -15,7 +16,7 @@ export function readParameters(search) {
   const given = new URLSearchParams(search);
   return {
     source: oneOf(given.get("source"), SOURCES),
-    backend: oneOf(given.get("backend"), BACKENDS),
+    backend: oneOf(given.get("backend"), CHOICES.backend),
     threads: given.get("threads") === "auto" ? "auto" : whole(given.get("threads"), MAX_THREADS),
     lang: given.get("lang"),
     auto: given.get("report") === "auto",

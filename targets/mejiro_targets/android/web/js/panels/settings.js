@@ -2,7 +2,8 @@
 
 import { fillSelect, find, make, pair, setText } from "../dom.js";
 import { counted } from "../figures.js";
-import { RESOLUTIONS, listCameras } from "../sources/camera.js";
+import { CHOICES } from "../memory.js";
+import { listCameras } from "../sources/camera.js";
 
 const TOPS = [1, 2, 3, 5];
 const THREADS = [1, 2, 3, 4, 6, 8];
@@ -14,7 +15,7 @@ export async function showSettings({ app, words, whole, webgpu }) {
   const size = app.source?.kind === "camera" ? app.source.size : null;
   const got = size && words.of("resolutionGot", { size: `${size.width}×${size.height}` });
   setText(document.querySelector("label[for=resolution] span"), got ?? words.of("resolution"));
-  const sizes = RESOLUTIONS.map((one) => [one, one.replace("x", "×")]);
+  const sizes = CHOICES.resolution.map((one) => [one, one.replace("x", "×")]);
   fillSelect(find("resolution"), sizes, settings.get("resolution"));
   find("region").checked = settings.get("region");
   find("awake").checked = settings.get("awake");
@@ -85,7 +86,7 @@ function showLicences({ site }) {
 }
 
 function showComputing({ parameters, settings }, words, webgpu) {
-  const backends = ["wasm", "webgpu"].map((name) => {
+  const backends = CHOICES.backend.map((name) => {
     const missing = name === "webgpu" && !webgpu;
     return [name, words.of(missing ? "webgpuMissing" : `backend_${name}`)];
   });

@@ -14,8 +14,6 @@ const PROBLEMS = {
 };
 const PATIENCE_MS = 10000;
 
-/** What the page offers; the camera gives the nearest that it has. */
-export const RESOLUTIONS = ["640x480", "1280x720", "1920x1080"];
 
 /**
  * Open a camera and play it in `video`; raises SourceError.
