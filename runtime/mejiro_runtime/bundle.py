@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BundleError, SpecError, UsageError
 from mejiro_runtime.fields import CONTROL_CHARACTERS, parse_json
-from mejiro_runtime.files import sha256_of
+from mejiro_runtime.files import plain_files, sha256_of
 from mejiro_runtime.manifest import (
     CHECKSUMS_NAME,
     MANIFEST_NAME,
@@ -114,7 +113,7 @@ def _check_names_and_sizes(folder: Path, manifest: Manifest) -> None:
         listed_as = f"{MODELS_FOLDER}/{card.file}"
         if listed_as not in listed or manifest.files[listed_as].sha256 != card.sha256:
             raise BundleError(f"the manifest contradicts itself about {card.file}; {_AGAIN}")
-    found = set(_walk(folder)) - {MANIFEST_NAME, CHECKSUMS_NAME, SIGNATURE_NAME}
+    found = set(plain_files(folder, _not_plain)) - {MANIFEST_NAME, CHECKSUMS_NAME, SIGNATURE_NAME}
     if missing := sorted(listed - found):
         raise BundleError(f"the bundle lacks {', '.join(missing[:5])}; {_AGAIN}")
     if added := sorted(found - listed):
@@ -156,21 +155,8 @@ def _sums(folder: Path, files: Mapping[str, FileEntry]) -> dict[str, str]:
     return sums
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Give every file below `folder` by its relative path; anything but a file is refused."""
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        with os.scandir(folder / prefix) as entries:
-            for entry in entries:
-                mode = entry.stat(follow_symlinks=False).st_mode
-                path = f"{prefix}{entry.name}"
-                if stat.S_ISDIR(mode):
-                    waiting.append(f"{path}/")
-                elif stat.S_ISREG(mode):
-                    yield path
-                else:
-                    raise BundleError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
+def _not_plain(path: str) -> BundleError:
+    return BundleError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
 
 
 def read_labels(path: Path) -> tuple[Label, ...]:

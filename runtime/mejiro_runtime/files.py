@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,27 @@ def sha256_of(path: Path) -> str:
         while count := stream.readinto(piece):
             digest.update(piece[:count])
     return digest.hexdigest()
+
+
+def plain_files(folder: Path, refused: Callable[[str], Exception]) -> Iterator[str]:
+    """Give every file below `folder` by its relative path, with slashes.
+
+    Raises what `refused` makes of the path of anything that is neither file nor folder, such as a
+    link or a device.
+    """
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                path = f"{prefix}{entry.name}"
+                if stat.S_ISDIR(mode):
+                    waiting.append(f"{path}/")
+                elif stat.S_ISREG(mode):
+                    yield path
+                else:
+                    raise refused(path)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mejiro_runtime.files import replacing, sha256_of, write_json
+from mejiro_runtime.files import plain_files, replacing, sha256_of, write_json
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
@@ -69,3 +69,17 @@ def test_what_is_not_json_writes_nothing(tmp_path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "file", {"x": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_plain_files_are_given_by_their_paths(tmp_path) -> None:
+    (tmp_path / "inner" / "deep").mkdir(parents=True)
+    for name in ("a", "inner/b", "inner/deep/c"):
+        (tmp_path / name).write_bytes(b"")
+    assert sorted(plain_files(tmp_path, ValueError)) == ["a", "inner/b", "inner/deep/c"]
+
+
+def test_a_link_is_no_plain_file(tmp_path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "link").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="inner/link"):
+        list(plain_files(tmp_path, ValueError))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mejiro.cli import main
 from tests.phone.adbd import Adbd
 from tests.phone.benchmark_model import write_program
 from tests.phone.fixtures import adb_server, phone, start_phone
@@ -17,16 +16,6 @@ from tests.site_stand_in import REPORT
 __all__ = ["adb_server", "phone", "start_phone"]
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str, str]:
-        code = main(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

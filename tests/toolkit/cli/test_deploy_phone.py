@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from mejiro.cli import main
 from tests.phone.adbd import Adbd
 from tests.phone.browsers import ChromiumOnPhone, posting
 from tests.phone.fixtures import adb_server, no_adb, phone, serial_of, start_phone
@@ -24,16 +23,6 @@ __all__ = ["adb_server", "phone", "start_phone"]
 needs_adb = pytest.mark.requires_tool("adb")
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*words: str) -> tuple[int, str, str]:
-        code = main(list(words))
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from mejiro.errors import SiteError
 from mejiro_runtime.card import ArtifactCard
 from mejiro_runtime.errors import BundleError
 from mejiro_runtime.fields import Fields, read_json
-from mejiro_runtime.files import sha256_of
+from mejiro_runtime.files import plain_files, sha256_of
 from mejiro_runtime.manifest import FileEntry, check_relative
 
 SITE_SCHEMA = 1
@@ -70,27 +68,15 @@ def version_of(files: Mapping[str, FileEntry]) -> str:
 def list_files(folder: Path) -> dict[str, FileEntry]:
     """Return every file below `folder` but its site.json; SiteError for anything but a file."""
     found = {}
-    for path in sorted(_walk(folder)):
+    for path in sorted(plain_files(folder, _not_plain)):
         if path != SITE_NAME:
             file = folder / path
             found[path] = FileEntry(file.stat().st_size, sha256_of(file))
     return found
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        with os.scandir(folder / prefix) as entries:
-            for entry in entries:
-                mode = entry.stat(follow_symlinks=False).st_mode
-                path = f"{prefix}{entry.name}"
-                if stat.S_ISDIR(mode):
-                    waiting.append(f"{path}/")
-                elif stat.S_ISREG(mode):
-                    yield path
-                else:
-                    raise SiteError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
+def _not_plain(path: str) -> SiteError:
+    return SiteError(f"{path} is a link or a device, not a plain file; {_AGAIN}")
 
 
 def open_site(folder: Path) -> Site:
@@ -106,7 +92,7 @@ def open_site(folder: Path) -> Site:
             "write one with `mejiro bundle ARTIFACT --target android-web --out FOLDER`"
         )
     site = read_site(folder, read_json(path))
-    found = set(_walk(folder)) - {SITE_NAME}
+    found = set(plain_files(folder, _not_plain)) - {SITE_NAME}
     if missing := sorted(set(site.files) - found):
         raise SiteError(f"the site {folder} lacks {', '.join(missing[:5])}; {_AGAIN}")
     if added := sorted(found - set(site.files)):
