@@ -51,8 +51,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{_shared_folder()} is absent; MEJIRO_SHARED names another folder")
     for marker in item.iter_markers("requires_tool"):
         for name in marker.args:
-            if shutil.which(name) is None:
-                _skip_or_fail(f"the program {name} is not installed")
+            if not (Path(name).is_file() if name.startswith("/") else shutil.which(name)):
+                _skip_or_fail(f"{name} is not installed")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,9 +18,13 @@ from mejiro.apk.template import (
 )
 from mejiro.errors import ApkError, MissingPackage
 
+needs_assembler = pytest.mark.requires_tool(
+    "java", "aapt", str(assembling.SMALI), str(assembling.FRAMEWORK)
+)
+
 
 @pytest.mark.slow
-@pytest.mark.requires_tool("java", "aapt")
+@needs_assembler
 def test_the_template_is_what_its_sources_make(tmp_path: Path) -> None:
     assemble(sources(), tmp_path)
     kept = sources() / "template"
@@ -31,7 +35,7 @@ def test_the_template_is_what_its_sources_make(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (kept / name).read_bytes(), name
 
 
-@pytest.mark.requires_tool("java", "aapt")
+@needs_assembler
 def test_what_the_tools_say_of_wrong_sources_is_passed_on(tmp_path: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(sources(), source)
