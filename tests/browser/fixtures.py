@@ -5,6 +5,7 @@ Nothing is imported here that devices lack: these fixtures are known wherever te
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,18 @@ CHROMIUM_ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--enable-precise-memory-info",
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_borrowed_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hide the event loop of playwright, which its thread runs from then on, from other tests."""
+    if request.node.get_closest_marker("browser"):
+        yield
+        return
+    running = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(running)
 
 
 @pytest.fixture(scope="session")

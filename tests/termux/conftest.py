@@ -17,12 +17,11 @@ from mejiro.model import Artifact
 from mejiro.targets import TargetProfile, read_profile
 from tests.emulation.fixtures import skip_or_fail
 from tests.emulation.needs import Unavailable
-from tests.runtime.conftest import model_fixtures
 from tests.termux.phone import Phone
 from tests.termux.root import debian_programs, require_phone
 from tests.toolkit.bundle.conftest import make_wheel, pip_files
 
-__all__ = ["model_fixtures", "pip_files"]
+__all__ = ["pip_files"]
 
 
 def profile_here() -> TargetProfile:
