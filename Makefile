@@ -13,7 +13,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python
 # What pip and uv are told alike: both distributions, editable, at the versions of constraints.txt.
 INSTALL := --quiet --constraint constraints.txt --editable ./runtime --editable '.[dev,pretrained,tune]'
 
-BENCHMARKS := overhead startup pipeline live_page live_stream cameras deploy_kill convert training zoo_accuracy
+BENCHMARKS := overhead startup pipeline live_page live_stream cameras deploy_kill browser apk convert training zoo_accuracy
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

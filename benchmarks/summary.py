@@ -33,6 +33,7 @@ BENCHMARKS = (
     "arm_instructions",
     "deploy_kill",
     "browser",
+    "apk",
 )
 BEGIN, END = "<!-- figures: written by benchmarks/summary.py -->", "<!-- end of figures -->"
 
