@@ -55,7 +55,10 @@ def test_events_are_told_until_ctrl_c(site: Path, tmp_path: Path, number: int) -
         assert (told["event"], told["verified"]) == ("report", True)
         assert Path(told["file"]).parent == reports
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        out, err = process.stdout.read(), process.stderr.read()
+        process.wait(timeout=20)
         assert json.loads(out) == {"event": "stopped"}
         assert (process.returncode, err) == (0, "")
 
@@ -88,7 +91,9 @@ def test_beyond_loopback_there_is_a_fingerprint_and_a_code(site: Path, tmp_path:
         assert "compare the fingerprint" in notes[0]
         assert notes[1] == "Ctrl-C ends it\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        # Not by communicate, which passes over what was read ahead with the lines.
+        out, err = process.stdout.read(), process.stderr.read()
+        process.wait(timeout=20)
         assert "▀" in out
         assert err == ""
         assert process.returncode == 0
