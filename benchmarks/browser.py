@@ -1,7 +1,8 @@
 """Measure a site in headless Chromium: inference beside native LiteRT, and all else of a frame.
 
 Frames are photographs of 640x480 as I420 video frames, the form that cameras give. By turns with
-the page's core, one thread of WebAssembly, one thread of native LiteRT runs the same file. Then
+the page's core, one thread of WebAssembly, one thread of native LiteRT runs the same file, and the
+page once more in two threads and in the variant of the engine for older browsers. Then
 come the bytes that a browser fetches, the memory over 10,000 frames, and the time from opening the
 page to its first label when all is in the browser's cache.
 
@@ -16,7 +17,8 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +43,11 @@ ARGUMENTS = (
     "--enable-blink-features=ForceEagerMeasureMemory",
 )
 OPEN = """
-async (frames) => {
+async ({frames, how}) => {
   const { openModel } = await import("/js/core/client.js");
   const site = await (await fetch("/site.json")).json();
   site.base = location.origin + "/";
-  window.model = await openModel({site, backend: "wasm", threads: 1});
+  window.model = await openModel({site, backend: "wasm", ...how});
   window.frames = frames.map(({data, width, height}) => new VideoFrame(
     Uint8Array.from(atob(data), (one) => one.charCodeAt(0)),
     {format: "I420", codedWidth: width, codedHeight: height, timestamp: 0},
@@ -65,6 +67,11 @@ async (count) => {
 }
 """
 VERIFY = "() => window.model.verify()"
+ONE_THREAD = {"threads": 1}
+OTHER_WAYS: dict[str, dict[str, Any]] = {
+    "two threads": {"threads": 2},
+    "compat": {"threads": 1, "variant": "compat"},
+}
 # What the browser counts is the objects of page and worker; the engine's memory is not among them.
 MEMORY = """
 async () => {
@@ -146,10 +153,10 @@ def _time_page(page: Any, url: str) -> float:
     return float(page.evaluate("() => window.firstLabel")) / 1e3
 
 
-def sizes(site: Site, asked: set[str]) -> dict[str, float]:
+def sizes(site: Site, asked: frozenset[str]) -> dict[str, float]:
     """Return megabytes as gzip: what a browser asked for, and everything; the models left out."""
 
-    def total(paths: set[str]) -> float:
+    def total(paths: Iterable[str]) -> float:
         parts = [page_server.compressed(site.folder / path) for path in sorted(paths)]
         return sum(map(len, parts)) / 1e6
 
@@ -158,14 +165,16 @@ def sizes(site: Site, asked: set[str]) -> dict[str, float]:
 
 
 @contextlib.contextmanager
-def opened(playwright: Any, program: str, url: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Give a page that holds the open model and its frames, and what runs it."""
+def opened(
+    playwright: Any, program: str, url: str, how: dict[str, Any]
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Give a page that holds the model, opened as `how` says, its frames, and what runs it."""
     browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
     try:
         page = browser.new_page()
         page.set_default_timeout(0)
         page.goto(url + "site.json")
-        yield page, page.evaluate(OPEN, i420_frames())
+        yield page, page.evaluate(OPEN, {"frames": i420_frames(), "how": how})
     finally:
         browser.close()
 
@@ -198,14 +207,20 @@ def main() -> None:
         url, asked = stack.enter_context(page_server.serving(site.folder))
         playwright = stack.enter_context(sync_playwright())
         first_visit(playwright, program, url)
+        visited = frozenset(asked)
         native = stack.enter_context(open_model(bundle.model_path(card), card, threads=1))
         native.infer(native.preprocessor.empty())
-        with opened(playwright, program, url) as (page, info):
-            weighed = sizes(site, asked)
+        others = {
+            name: stack.enter_context(opened(playwright, program, url, how))
+            for name, how in OTHER_WAYS.items()
+        }
+        with opened(playwright, program, url, ONE_THREAD) as (page, info):
+            weighed = sizes(site, visited)
             verified = page.evaluate(VERIFY)
-            run_page(page)
+            for one in (page, *(other for other, _ in others.values())):
+                run_page(one)
             items = list(range(FRAMES))
-            ways = {
+            ways: dict[str, Callable[[], Mapping[str, float]]] = {
                 "page": lambda: run_page(page),
                 "native": lambda: {
                     "infer_ms": statistics.median(
@@ -213,6 +228,7 @@ def main() -> None:
                     )
                     / 1e6
                 },
+                **{name: partial(run_page, other) for name, (other, _) in others.items()},
             }
             count = QUICK_ROUNDS if options.quick else ROUNDS
             rounds = dict(harness.take_turns(ways, count))
@@ -221,7 +237,10 @@ def main() -> None:
         starts = QUICK_STARTS if options.quick else STARTS
         rounds["start"] = {"first_label_s": time_starts(playwright, program, url, starts)}
     ones = [1.0] * starts
+    infer = rounds["page"]["infer_ms"]
     ratios = [
+        *(harness.ratio(f"inference, {name} / 1 thread", rounds[name]["infer_ms"], infer)
+          for name in OTHER_WAYS),
         harness.ratio("inference, wasm / native, 1 thread each", rounds["page"]["infer_ms"],
                       rounds["native"]["infer_ms"], limit=2.6),
         harness.ratio("golden frames as on a device / golden frames",
@@ -242,10 +261,11 @@ def main() -> None:
     settings = {
         "artifact": card.file,
         "page": info,
+        **{name: other for name, (_, other) in others.items()},
         "native": native.info.to_json(),
         "frames": f"photographs, 640x480, I420, {FRAMES} a round",
         "started": "the page, over its golden frames",
-        "files of a first visit": sorted(asked & {*site.files, "site.json"}),
+        "files of a first visit": sorted(visited & {*site.files, "site.json"}),
     }
     gap = f"{verified['largest_output']:.2g}"
     notes = [f"probabilities of the golden frames lie within {gap} of those of Python LiteRT"]
